@@ -1,0 +1,380 @@
+"""The configuration of a run: one frozen model a section, checked where text enters and trusted inside.
+
+Every field has a description, from which the page of documentation is made. Units stand in the names. Unknown keys
+are refused. Empty strings and empty lists mean "not given", because Kubeflow's parameters know no null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from lstfill.errors import ConfigError
+
+
+def _none_if_empty(value: Any) -> Any:
+    return None if value in ("", [], ()) else value
+
+
+T = TypeVar("T")
+Maybe = Annotated[T | None, BeforeValidator(_none_if_empty)]
+Degrees = Annotated[float, Field(ge=-360, le=360)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, with no room for a misspelled key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ZarrOptions(Section):
+    """How to read the source where its metadata leaves it open."""
+
+    consolidated: bool | None = Field(None, description="read consolidated metadata; null tries, then lists the store")
+    zarr_format: Literal[2, 3] | None = Field(None, description="Zarr format of the source; null finds out")
+    group: Maybe[str] = Field(None, description="group inside the store that holds the variables")
+
+
+class WorkChunks(Section):
+    """Chunk sizes in cells; 0 keeps the source's."""
+
+    time: Count = Field(0, description="steps a chunk; 0 keeps the source's chunk size")
+    lat: Count = Field(0, description="rows a chunk; 0 keeps the source's chunk size")
+    lon: Count = Field(0, description="columns a chunk; 0 keeps the source's chunk size")
+
+
+class Source(Section):
+    """The cube to fill, and which part of it."""
+
+    uri: str = Field(min_length=1, description="address of the cube: s3://, https:// or a path; Zarr format 2 or 3")
+    target: str = Field("land_surface_temperature", description="variable whose gaps are filled")
+    features: list[str] = Field(["air_temperature_2m"], description="complete variables the target is learned from")
+    extras: list[str] = Field([], description="further variables to carry along: masks, a truth, artificial gaps")
+    time: Maybe[tuple[str, str]] = Field(None, description="first and last date, both included; null takes all")
+    bbox_deg: Maybe[tuple[Degrees, Degrees, Degrees, Degrees]] = Field(
+        None, description="west, south, east, north in degrees; west > east crosses the date line; null takes all"
+    )
+    valid_range_k: tuple[float, float] = Field((180.0, 345.0), description="values outside, in K, become missing")
+    units: dict[str, str] = Field({}, description="unit of a variable whose attribute is missing or wrong, by name")
+    endpoint_url: Maybe[str] = Field(
+        None, description="S3 endpoint of the source; null is AWS, or the workspace's for a signed source"
+    )
+    anonymous: bool = Field(False, description="read a public bucket without signing")
+    chunks: WorkChunks = Field(WorkChunks(), description="chunks of the work cube and of the filled cube")
+    zarr_options: ZarrOptions = Field(ZarrOptions(), description="how to open the store")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        named = [self.target, *self.features]
+        if len(set(named)) != len(named):
+            raise ValueError(f"target and features must differ from each other, got {named}")
+        if self.valid_range_k[0] >= self.valid_range_k[1]:
+            raise ValueError(f"valid_range_k must grow, got {list(self.valid_range_k)}: give [lowest, highest] in K")
+        if self.bbox_deg and self.bbox_deg[1] >= self.bbox_deg[3]:
+            raise ValueError(
+                f"bbox_deg has south {self.bbox_deg[1]} >= north {self.bbox_deg[3]}: give [west, south, east, north]"
+            )
+        return self
+
+    def variables(self) -> list[str]:
+        """Names of all variables of the work cube: target, features, extras, each once."""
+        return list(dict.fromkeys([self.target, *self.features, *self.extras]))
+
+
+class Mask(Section):
+    """Where the target has a meaning."""
+
+    kind: Literal["globe", "variable", "none"] = Field(
+        "globe", description="land from global-land-mask, from a variable of the cube, or every cell"
+    )
+    variable: Maybe[str] = Field(
+        None, description="for kind variable: its name; cells with a finite value other than 0 are land"
+    )
+    exclude: list[str] = Field([], description="variables whose non-zero cells are taken out: ice sheets, lakes")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "variable") != (self.variable is not None):
+            raise ValueError(
+                f"kind {self.kind!r} with variable {self.variable!r}: 'variable' goes with kind 'variable' and only with it"
+            )
+        return self
+
+    def variables(self) -> list[str]:
+        """Names of the cube's variables that the mask is made from."""
+        return [*([self.variable] if self.variable else []), *self.exclude]
+
+
+class Block(Section):
+    """Size of a block of the split, in cells of the work cube."""
+
+    time: Positive = Field(10, description="steps a block")
+    lat: Positive = Field(100, description="rows a block")
+    lon: Positive = Field(100, description="columns a block")
+
+
+class Buffer(Section):
+    """Cells left out of training next to validation and test, and of validation next to test."""
+
+    time: Count = Field(0, description="steps")
+    lat: Count = Field(0, description="rows")
+    lon: Count = Field(0, description="columns")
+
+
+class Fractions(Section):
+    """Shares of the three parts; they add up to 1."""
+
+    train: Fraction = Field(0.7, description="share the model is fitted on")
+    validation: Fraction = Field(0.1, description="share that stops the fit early")
+    test: Fraction = Field(0.2, description="share the scores are computed on")
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(
+                f"fractions add up to {total:g}, not 1: train {self.train:g}, validation {self.validation:g}, test {self.test:g}"
+            )
+        if min(self.train, self.validation, self.test) == 0:
+            raise ValueError("every part needs a share above 0: early stopping needs validation, the scores need test")
+        return self
+
+
+class HeldOutGaps(Section):
+    """Observed values that are hidden before anything is fitted, to score the fill on gaps of real shape."""
+
+    kind: Literal["none", "clouds", "given"] = Field(
+        "none", description="none; clouds: the missing masks of other dates; given: a variable of the cube"
+    )
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.05, description="for clouds: share of the observed values to hide"
+    )
+    truth: Maybe[str] = Field(None, description="for given: variable with the values behind the gaps")
+    gap: Maybe[str] = Field(None, description="for given: variable that is true where a value is hidden")
+    seed: Count = Field(0, description="seed of the draw of dates and places")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        given = {"truth": self.truth, "gap": self.gap}
+        if self.kind == "given" and None in given.values():
+            raise ValueError(f"kind 'given' needs the names of two variables, 'truth' and 'gap', got {given}")
+        if self.kind != "given" and any(given.values()):
+            raise ValueError(f"kind {self.kind!r} takes no 'truth' or 'gap', got {given}: they go with kind 'given'")
+        return self
+
+    def variables(self) -> list[str]:
+        """Names of the cube's variables that the held-out gaps are made from."""
+        return [name for name in (self.truth, self.gap) if name]
+
+
+class Split(Section):
+    """Which cells train, validate and test."""
+
+    kind: Literal["block", "random"] = Field(
+        "block", description="whole blocks, or cell by cell (leaks between neighbours)"
+    )
+    block: Block = Field(Block(), description="size of a block")
+    fractions: Fractions = Field(Fractions(), description="shares of the parts")
+    buffer: Buffer = Field(Buffer(), description="cells between the parts that no part uses")
+    balance: bool = Field(True, description="move whole blocks until each part's share holds in every latitude band")
+    seed: Count = Field(0, description="seed of the draw; the same seed gives the same split everywhere")
+    held_out_gaps: HeldOutGaps = Field(HeldOutGaps(), description="artificial gaps for the scores")
+
+    @model_validator(mode="after")
+    def _buffer_fits(self) -> Self:
+        for name in ("time", "lat", "lon"):
+            width, size = getattr(self.buffer, name), getattr(self.block, name)
+            if width and self.kind == "random":
+                raise ValueError(
+                    f"buffer.{name} is {width}, but a random split has no blocks to keep apart: use kind 'block'"
+                )
+            if width >= size:
+                raise ValueError(
+                    f"buffer.{name} is {width}, not smaller than block.{name} {size}: nothing would be left"
+                )
+        return self
+
+
+class Preprocess(Section):
+    """From the cube to samples."""
+
+    missing: Literal["drop", "mean", "constant"] = Field(
+        "drop", description="cells with a missing feature: dropped, or imputed (never the target)"
+    )
+    constant: float | None = Field(None, description="for missing constant: the value put in, in the feature's unit")
+    scaling: Literal["standardize", "normalize", "none", "custom"] = Field(
+        "standardize", description="mean 0 and deviation 1, range 0 to 1, none, or a function of yours"
+    )
+    custom: Maybe[str] = Field(
+        None, description="for scaling custom: module:function, from statistics to offset and scale"
+    )
+    max_samples: Count = Field(0, description="most samples a part, drawn evenly over space and time; 0 takes all")
+    seed: Count = Field(0, description="seed of the order of the samples")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.missing == "constant") != (self.constant is not None):
+            raise ValueError(
+                f"missing {self.missing!r} with constant {self.constant}: 'constant' goes with missing 'constant' and only with it"
+            )
+        if (self.scaling == "custom") != (self.custom is not None):
+            raise ValueError(
+                f"scaling {self.scaling!r} with custom {self.custom!r}: 'custom' goes with scaling 'custom' and only with it"
+            )
+        if self.custom is not None and self.custom.count(":") != 1:
+            raise ValueError(f"custom {self.custom!r} is not of the form module:function")
+        return self
+
+
+class Train(Section):
+    """The model and its fit."""
+
+    model: Literal["linear"] = Field("linear", description="linear: one Dense(1) on the features")
+    pretrained: Maybe[str] = Field(
+        None,
+        description="a model to use as it is: models:/name@alias or the address of a model directory; nothing is fitted",
+    )
+    epochs: Positive = Field(10, description="most passes over the training samples")
+    batch_size: Positive = Field(8192, description="samples a step")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        0.1, description="of Adam at the start; it decays to 1 % by a cosine over the epochs"
+    )
+    patience: Count = Field(
+        5, description="epochs without a better validation loss before the fit stops; the best weights are kept"
+    )
+    seed: Count = Field(0, description="seed of the initial weights and of the order of batches")
+    register_as: Maybe[str] = Field(None, description="name in the model registry; null registers nothing")
+    alias: Maybe[str] = Field(None, description="alias that the registered version gets")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.alias and not self.register_as:
+            raise ValueError(f"alias {self.alias!r} without register_as: give the name to register the model under")
+        if self.pretrained and self.register_as:
+            raise ValueError(
+                f"register_as {self.register_as!r} with pretrained {self.pretrained!r}: nothing new is trained to register"
+            )
+        return self
+
+
+Baseline = Literal["feature", "date_mean", "cell_mean", "temporal_interpolation"]
+Group = Literal["latitude", "season", "gap_size"]
+
+
+class Evaluate(Section):
+    """What the scores are compared with, and how they are broken down."""
+
+    baselines: list[Baseline] = Field(
+        ["feature", "date_mean", "cell_mean", "temporal_interpolation"],
+        description="what the model must beat, scored on the same cells",
+    )
+    groups: list[Group] = Field(["latitude", "season", "gap_size"], description="break-downs of the scores")
+    map_date: Maybe[str] = Field(
+        None, description="date of the report's maps; null takes the one with the most scored cells"
+    )
+
+
+class Predict(Section):
+    """The filled cube."""
+
+    zarr_format: Literal["source", 2, 3] = Field("source", description="Zarr format of the filled cube")
+    write: Literal["filled", "filled+observed", "filled+observed+features"] = Field(
+        "filled", description="filled values with flag and uncertainty; also the target as observed; also the features"
+    )
+
+
+class Cluster(Section):
+    """Where chunks are worked on."""
+
+    kind: Literal["threads", "local", "scheduler"] = Field(
+        "threads", description="threads of the step, processes on this machine, or a Dask scheduler"
+    )
+    workers: Positive = Field(2, description="threads for kind threads, processes for kind local")
+    threads_per_worker: Positive = Field(1, description="for kind local")
+    memory_limit: Maybe[str] = Field(
+        None, description="for kind local: memory a worker, like 2GiB; null shares the machine's"
+    )
+    address: Maybe[str] = Field(None, description="for kind scheduler: like tcp://host:8786")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "scheduler") != (self.address is not None):
+            raise ValueError(
+                f"kind {self.kind!r} with address {self.address!r}: 'address' goes with kind 'scheduler' and only with it"
+            )
+        return self
+
+
+class Tracking(Section):
+    """Where runs are recorded."""
+
+    uri: Maybe[str] = Field(
+        None, description="MLflow tracking server; null takes MLFLOW_TRACKING_URI, then SQLite in the workspace"
+    )
+    experiment: str = Field("lstfill", min_length=1, description="experiment the run belongs to")
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    source: Source = Field(description="the cube to fill, and which part of it")
+    mask: Mask = Field(Mask(), description="where the target has a meaning")
+    split: Split = Field(Split(), description="which cells train, validate and test")
+    preprocess: Preprocess = Field(Preprocess(), description="from the cube to samples")
+    train: Train = Field(Train(), description="the model and its fit")
+    evaluate: Evaluate = Field(Evaluate(), description="baselines and break-downs")
+    predict: Predict = Field(Predict(), description="the filled cube")
+    cluster: Cluster = Field(Cluster(), description="where chunks are worked on")
+    tracking: Tracking = Field(Tracking(), description="where runs are recorded")
+
+    def carried_extras(self) -> list[str]:
+        """The extras that ingest has to carry: the named ones and those that mask and split are made from."""
+        wanted = [*self.source.extras, *self.mask.variables(), *self.split.held_out_gaps.variables()]
+        return [name for name in dict.fromkeys(wanted) if name not in (self.source.target, *self.source.features)]
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def build(section: type[SectionT], values: Mapping[str, Any], origin: str = "configuration") -> SectionT:
+    """Checks a mapping against a section and names every key that does not fit.
+
+    Args:
+        section: the model to build, a section or the whole ``Config``.
+        values: keys and values, as read from YAML, JSON or Kubeflow parameters.
+        origin: what the values are called in the message, a file name for instance.
+
+    Raises:
+        ConfigError: listing each key with its value and what is wrong with it.
+    """
+    try:
+        return section.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: " + _explain(error, section)) from None
+
+
+def _explain(error: ValidationError, section: type[Section]) -> str:
+    lines = [_explain_one(item, section) for item in error.errors(include_url=False)]
+    return lines[0] if len(lines) == 1 else f"{len(lines)} issues\n" + "\n".join(f"  - {line}" for line in lines)
+
+
+def _explain_one(item: Any, section: type[Section]) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or section.__name__.lower()
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; known there: {', '.join(_known(section, item['loc'][:-1]))}"
+    if item["type"] == "missing":
+        return f"{key!r} is required"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" + ("" if isinstance(item["input"], Mapping) else f", got {item['input']!r}")
+
+
+def _known(section: type[Section], path: tuple[Any, ...]) -> list[str]:
+    model: Any = section
+    for part in path:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

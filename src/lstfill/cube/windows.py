@@ -1,0 +1,91 @@
+"""Windows: which cells of a ``(time, lat, lon)`` cube are worked on together. Planned from sizes alone, without data."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIMS = ("time", "lat", "lon")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A box of cells by index, half open, in ``(time, lat, lon)``."""
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Cells along time, lat and lon."""
+        return (self.stop[0] - self.start[0], self.stop[1] - self.start[1], self.stop[2] - self.start[2])
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Index of a ``(time, lat, lon)`` array."""
+        return (
+            slice(self.start[0], self.stop[0]),
+            slice(self.start[1], self.stop[1]),
+            slice(self.start[2], self.stop[2]),
+        )
+
+    @property
+    def indexers(self) -> dict[str, slice]:
+        """Arguments of ``Dataset.isel``."""
+        return dict(zip(DIMS, self.slices, strict=True))
+
+    def cell_index(self, shape: tuple[int, int, int]) -> NDArray[np.int64]:
+        """Linear C-order index ``(time, lat, lon)`` of each cell in a cube of ``shape``; independent of chunks and windows."""
+        time, lat, lon = (np.arange(a, b, dtype=np.int64) for a, b in zip(self.start, self.stop, strict=True))
+        row: NDArray[np.int64] = time[:, None, None] * shape[1] + lat[None, :, None]
+        return row * shape[2] + lon[None, None, :]
+
+
+def chunk_windows(shape: tuple[int, int, int], chunks: tuple[int, int, int]) -> list[Window]:
+    """One window a chunk, in C order: what a writer may touch without a neighbour.
+
+    Args:
+        shape: cells of the cube ``(time, lat, lon)``.
+        chunks: chunk sizes ``(time, lat, lon)``.
+    """
+    edges = [[(a, min(a + step, n)) for a in range(0, n, step)] for n, step in zip(shape, chunks, strict=True)]
+    return [Window((t[0], y[0], x[0]), (t[1], y[1], x[1])) for t, y, x in itertools.product(*edges)]
+
+
+def column_windows(shape: tuple[int, int, int], chunks: tuple[int, int, int], max_cells: int) -> list[Window]:
+    """Windows over all times, for work that needs a cell's whole series; none holds more than ``max_cells`` where it can.
+
+    Whole chunk columns are joined along lon while they fit; a column that does not fit is cut along lat.
+
+    Args:
+        shape: cells of the cube ``(time, lat, lon)``.
+        chunks: chunk sizes ``(time, lat, lon)``.
+        max_cells: bound that keeps memory the same for cubes of any length.
+    """
+    nt, nlat, nlon = shape
+    lon_step = min(chunks[2] * max(1, max_cells // (nt * chunks[1] * chunks[2])), nlon)
+    lat_step = min(chunks[1], nlat)
+    if nt * lat_step * lon_step > max_cells:
+        lat_step = max(1, max_cells // (nt * lon_step))
+    return [w for row in _rows(nlat, chunks[1], lat_step) for w in _row_windows(nt, row, nlon, lon_step)]
+
+
+def _rows(nlat: int, chunk: int, step: int) -> list[tuple[int, int]]:
+    """Cuts rows every ``step`` but never across a chunk's edge."""
+    return [
+        (a, min(a + step, top + chunk, nlat))
+        for top in range(0, nlat, chunk)
+        for a in range(top, min(top + chunk, nlat), step)
+    ]
+
+
+def _row_windows(nt: int, row: tuple[int, int], nlon: int, step: int) -> list[Window]:
+    return [Window((0, row[0], x), (nt, row[1], min(x + step, nlon))) for x in range(0, nlon, step)]
