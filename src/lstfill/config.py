@@ -101,7 +101,8 @@ class Mask(Section):
     def _consistent(self) -> Self:
         if (self.kind == "variable") != (self.variable is not None):
             raise ValueError(
-                f"kind {self.kind!r} with variable {self.variable!r}: 'variable' goes with kind 'variable' and only with it"
+                f"kind {self.kind!r} with variable {self.variable!r}: "
+                "'variable' goes with kind 'variable' and only with it"
             )
         return self
 
@@ -138,7 +139,8 @@ class Fractions(Section):
         total = self.train + self.validation + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(
-                f"fractions add up to {total:g}, not 1: train {self.train:g}, validation {self.validation:g}, test {self.test:g}"
+                f"fractions add up to {total:g}, not 1: train {self.train:g}, "
+                f"validation {self.validation:g}, test {self.test:g}"
             )
         if min(self.train, self.validation, self.test) == 0:
             raise ValueError("every part needs a share above 0: early stopping needs validation, the scores need test")
@@ -220,11 +222,13 @@ class Preprocess(Section):
     def _consistent(self) -> Self:
         if (self.missing == "constant") != (self.constant is not None):
             raise ValueError(
-                f"missing {self.missing!r} with constant {self.constant}: 'constant' goes with missing 'constant' and only with it"
+                f"missing {self.missing!r} with constant {self.constant}: "
+                "'constant' goes with missing 'constant' and only with it"
             )
         if (self.scaling == "custom") != (self.custom is not None):
             raise ValueError(
-                f"scaling {self.scaling!r} with custom {self.custom!r}: 'custom' goes with scaling 'custom' and only with it"
+                f"scaling {self.scaling!r} with custom {self.custom!r}: "
+                "'custom' goes with scaling 'custom' and only with it"
             )
         if self.custom is not None and self.custom.count(":") != 1:
             raise ValueError(f"custom {self.custom!r} is not of the form module:function")
@@ -237,7 +241,7 @@ class Train(Section):
     model: Literal["linear"] = Field("linear", description="linear: one Dense(1) on the features")
     pretrained: Maybe[str] = Field(
         None,
-        description="a model to use as it is: models:/name@alias or the address of a model directory; nothing is fitted",
+        description="a model to use as it is, nothing is fitted: models:/name@alias or a model directory's address",
     )
     epochs: Positive = Field(10, description="most passes over the training samples")
     batch_size: Positive = Field(8192, description="samples a step")
@@ -257,7 +261,8 @@ class Train(Section):
             raise ValueError(f"alias {self.alias!r} without register_as: give the name to register the model under")
         if self.pretrained and self.register_as:
             raise ValueError(
-                f"register_as {self.register_as!r} with pretrained {self.pretrained!r}: nothing new is trained to register"
+                f"register_as {self.register_as!r} with pretrained {self.pretrained!r}: "
+                "nothing new is trained to register"
             )
         return self
 
@@ -305,7 +310,8 @@ class Cluster(Section):
     def _consistent(self) -> Self:
         if (self.kind == "scheduler") != (self.address is not None):
             raise ValueError(
-                f"kind {self.kind!r} with address {self.address!r}: 'address' goes with kind 'scheduler' and only with it"
+                f"kind {self.kind!r} with address {self.address!r}: "
+                "'address' goes with kind 'scheduler' and only with it"
             )
         return self
 

@@ -24,7 +24,7 @@ class Chunk:
         features: name to values ``(time, lat, lon)``; float, NaN where missing.
         land: cells with a meaning ``(lat, lon)``, bool.
         part: code of the split ``(time, lat, lon)``, int8 (``lstfill.split.Part``); None before the split.
-        held_out: observed values hidden from everything before scoring ``(time, lat, lon)``, bool; None where there are none.
+        held_out: values hidden from everything before scoring ``(time, lat, lon)``, bool; None where there are none.
         truth: values behind the held-out gaps ``(time, lat, lon)`` in K; None where the target holds them itself.
     """
 

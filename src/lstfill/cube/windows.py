@@ -1,4 +1,4 @@
-"""Windows: which cells of a ``(time, lat, lon)`` cube are worked on together. Planned from sizes alone, without data."""
+"""Windows: which cells of a ``(time, lat, lon)`` cube are worked on together, planned from sizes alone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Window:
         return dict(zip(DIMS, self.slices, strict=True))
 
     def cell_index(self, shape: tuple[int, int, int]) -> NDArray[np.int64]:
-        """Linear C-order index ``(time, lat, lon)`` of each cell in a cube of ``shape``; independent of chunks and windows."""
+        """Linear C-order index of each cell ``(time, lat, lon)`` in a cube of ``shape``, whatever the window."""
         time, lat, lon = (np.arange(a, b, dtype=np.int64) for a, b in zip(self.start, self.stop, strict=True))
         row: NDArray[np.int64] = time[:, None, None] * shape[1] + lat[None, :, None]
         return row * shape[2] + lon[None, None, :]
@@ -61,7 +61,7 @@ def chunk_windows(shape: tuple[int, int, int], chunks: tuple[int, int, int]) -> 
 
 
 def column_windows(shape: tuple[int, int, int], chunks: tuple[int, int, int], max_cells: int) -> list[Window]:
-    """Windows over all times, for work that needs a cell's whole series; none holds more than ``max_cells`` where it can.
+    """Windows over all times, for work that needs a cell's whole series, of at most ``max_cells`` where that can be.
 
     Whole chunk columns are joined along lon while they fit; a column that does not fit is cut along lat.
 
