@@ -18,6 +18,11 @@ def _none_if_empty(value: Any) -> Any:
     return None if value in ("", [], ()) else value
 
 
+def _number_if_digits(value: Any) -> Any:
+    # A parameter of Kubeflow has one type; a format is "source", "2" or "3" there.
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
 T = TypeVar("T")
 Maybe = Annotated[T | None, BeforeValidator(_none_if_empty)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
@@ -287,7 +292,9 @@ class Evaluate(Section):
 class Predict(Section):
     """The filled cube."""
 
-    zarr_format: Literal["source", 2, 3] = Field("source", description="Zarr format of the filled cube")
+    zarr_format: Annotated[Literal["source", 2, 3], BeforeValidator(_number_if_digits)] = Field(
+        "source", description="Zarr format of the filled cube"
+    )
     write: Literal["filled", "filled+observed", "filled+observed+features"] = Field(
         "filled", description="filled values with flag and uncertainty; also the target as observed; also the features"
     )

@@ -1,0 +1,208 @@
+"""``python -m pipelines``: runs the pipeline and shows how it went."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import shlex
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lstfill.errors import LstfillError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lstfill.config import Config
+    from pipelines.local import Workspace
+    from pipelines.progress import StepRecord
+
+CONFIGS = Path(__file__).parent / "configs"
+_ACCESS = ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0, or 1 after a message that says what is wrong."""
+    options = _parser().parse_args(arguments)
+    # KFP warns of its own future at import; nothing a user can do about it.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="kfp")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        options.command(options)
+    except LstfillError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {_escaped(str(error))}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return 130
+    return 0
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description="Run the lstfill pipeline.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the pipeline on a cube of yours")
+    run.add_argument("--config", required=True, type=Path, help="configuration file (YAML)")
+    demo = commands.add_parser("demo", help="run it on a synthetic cube like the Earth System Data Cube")
+    demo.add_argument("--config", type=Path, default=CONFIGS / "demo.yaml", help="configuration file (YAML)")
+    for command in (run, demo):
+        command.add_argument("--summary", type=Path, help="write the outcome to this file (JSON)")
+        command.add_argument("--cache", action="store_true", help="reuse results of steps that did not change")
+    export = commands.add_parser("export", help="copy a store out of a workspace, the filled cube for instance")
+    export.add_argument("address", help="what to copy: s3://...")
+    export.add_argument("to", type=Path, help="a directory that does not exist yet")
+    serve = commands.add_parser("serve", help="keep a workspace's object store open until Ctrl-C")
+    for command in (run, demo, export, serve):
+        command.add_argument("--workspace", default="workspace", help="a directory, or s3://bucket/prefix")
+    compile_ = commands.add_parser("compile", help="write the pipeline as Kubeflow takes it")
+    compile_.add_argument("--out", type=Path, default=Path("lstfill.yaml"), help="file to write (YAML)")
+    for command, function in ((run, _run), (demo, _demo), (export, _export), (serve, _serve), (compile_, _compile)):
+        command.set_defaults(command=function)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from pipelines.local import workspace
+
+    config = _load(options)
+    with workspace(options.workspace) as place:
+        _run_in(config, place, options)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from lstfill.steps import write_synthetic
+    from pipelines.local import workspace
+
+    with workspace(options.workspace) as place:
+        os.environ["LSTFILL_DEMO_CUBE"] = f"{place.root}/sources/esdc-like.zarr"
+        config = _load(options)
+        console.print("[dim]writing a synthetic cube like the Earth System Data Cube[/]")
+        write_synthetic(config.source.uri)
+        _run_in(config, place, options)
+
+
+def _load(options: argparse.Namespace) -> Config:
+    from lstfill.configfile import load
+
+    return load(options.config)
+
+
+def _run_in(config: Config, place: Workspace, options: argparse.Namespace) -> None:
+    from pipelines.local import RunFailedError, run
+
+    try:
+        summary = run(config, place, cache=options.cache, on_step=_show_step).to_dict()
+    except RunFailedError as error:
+        failure = {"step": error.step, "message": error.message, "log": str(error.log)}
+        _write_summary(options.summary, {"status": "failed", "steps": [], "error": failure})
+        raise
+    _write_summary(options.summary, summary)
+    _show(summary, options.workspace)
+
+
+def _write_summary(path: Path | None, summary: dict[str, Any]) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _show_step(event: str, step: StepRecord) -> None:
+    if event == "done":
+        console.print(f"  [green]✓[/] {step.name:<11}{step.seconds:7.1f} s{step.peak_rss_mb:8.0f} MB")
+    elif event == "cached":
+        console.print(f"  [green]✓[/] {step.name:<11} from cache")
+    elif event == "failed":
+        console.print(f"  [red]✗[/] {step.name}")
+
+
+def _show(summary: dict[str, Any], workspace: str) -> None:
+    console.print(_score_table(summary))
+    uri = summary["mlflow"]["tracking_uri"]
+    where = "" if "://" in workspace else f" --workspace {shlex.quote(workspace)}"
+    console.print(f"report       {summary['report']}")
+    console.print(f"filled cube  {summary['filled']}")
+    console.print(f"MLflow       run {summary['mlflow']['run_id']}: mlflow ui --backend-store-uri {uri}")
+    console.print("\nNext:")
+    if where:
+        console.print(f"  python -m pipelines export {summary['filled']} filled.zarr{where}    # the cube as files")
+        console.print(f"  python -m pipelines serve{where}    # the object store, open to xarray")
+    console.print("  python -m pipelines run --config my.yaml    # your own cube; every key: docs/configuration.md")
+
+
+def _score_table(summary: dict[str, Any]) -> Table:
+    table = Table("", "MAE K", "RMSE K", "bias K", "cells", title="Scores", title_justify="left")
+    rows = {"test cells": summary["scores"]["test"], "held-out gaps": summary["scores"].get("held_out_gaps")}
+    for name, scores in summary["baselines"].items():
+        rows[f"{name.replace('_', ' ')}, held-out gaps"] = scores.get("held_out_gaps")
+    for name, scores in rows.items():
+        if scores:
+            errors = [_number(scores[key]) for key in ("mae_k", "rmse_k", "bias_k")]
+            table.add_row(name, *errors, f"{scores['n']:,}")
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _export(options: argparse.Namespace) -> None:
+    from lstfill import storage
+    from pipelines.local import workspace
+
+    if options.to.exists():
+        raise LstfillError(f"{options.to} exists already: name a directory that does not")
+    with workspace(options.workspace):
+        storage.provenance(options.address)
+        storage.get_tree(options.address, options.to)
+    console.print(f"{options.address} -> {options.to}")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from pipelines.local import workspace
+
+    with workspace(options.workspace) as place:
+        endpoint = os.environ["LSTFILL_S3_ENDPOINT_URL"]
+        access = place.directory / "store" / "access.env"
+        console.print(f"object store at {endpoint}, stores under {place.root}; Ctrl-C stops it")
+        console.print(f"In another shell: set -a; . {shlex.quote(str(access))}; set +a")
+        with _access_file(access):
+            signal.pause()
+
+
+@contextlib.contextmanager
+def _access_file(path: Path) -> Iterator[None]:
+    """Credentials of a serving store, in a file that only its owner reads and that goes when the store does."""
+    values = {f"AWS_{name}": os.environ[f"LSTFILL_S3_{name}"] for name in _ACCESS}
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    from kfp import compiler
+
+    from pipelines.pipeline import lstfill
+
+    compiler.Compiler().compile(lstfill, str(options.out))
+    console.print(f"{options.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Runs the pipeline on this machine: the real Kubeflow definition, an embedded object store, MLflow on SQLite."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lstfill import artifacts, storage
+from lstfill.config import Config
+from lstfill.errors import LstfillError
+from pipelines.parameters import arguments
+from pipelines.progress import RunLog, StepRecord
+
+BUCKET = "lstfill"
+DEFAULT_DIRECTORY = Path("workspace")
+
+OnStep = Callable[[str, StepRecord], None]
+
+
+class RunFailedError(LstfillError):
+    """A run that did not succeed: which step, and its message."""
+
+    def __init__(self, step: str, message: str, log: Path) -> None:
+        self.step = step
+        self.message = message
+        self.log = log
+        super().__init__(f"{step} failed: {message}\nThe whole log is in {log}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a run puts things: a directory of this machine for logs and tracking, and a root for the stores.
+
+    Attributes:
+        directory: logs, KFP's outputs, MLflow's database, the report.
+        root: prefix of all stores, an address in an object store.
+    """
+
+    directory: Path
+    root: str
+
+
+@dataclass
+class Summary:
+    """What a run ends with."""
+
+    status: str
+    steps: list[dict[str, Any]]
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as JSON holds it."""
+        return {"status": self.status, "steps": self.steps, **self.results}
+
+
+@contextlib.contextmanager
+def workspace(place: str) -> Iterator[Workspace]:
+    """Opens a workspace: an object store of yours, or a directory with an embedded one that runs meanwhile.
+
+    Args:
+        place: ``s3://bucket/prefix``, or a directory.
+
+    Raises:
+        StoreError: if the store cannot be reached or written, or the embedded one does not start.
+    """
+    if "://" in place:
+        directory = _made(DEFAULT_DIRECTORY)
+        storage.ensure_bucket(place)
+        with _environment(_tracking(directory)):
+            yield Workspace(directory, place.rstrip("/"))
+        return
+    directory = _made(Path(place))
+    with storage.embedded_store(directory / "store", BUCKET) as store, _environment(store.env | _tracking(directory)):
+        yield Workspace(directory, f"s3://{BUCKET}")
+
+
+def _made(directory: Path) -> Path:
+    directory = directory.absolute()
+    storage.ensure_bucket(str(directory))
+    return directory
+
+
+def _tracking(directory: Path) -> dict[str, str]:
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{directory / 'mlflow.db'}"
+    return {"MLFLOW_TRACKING_URI": uri}
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Sets variables for the steps' processes, which inherit them, and takes them back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def run(config: Config, place: Workspace, *, cache: bool, on_step: OnStep) -> Summary:
+    """Runs the whole pipeline and waits for it.
+
+    Args:
+        config: the checked configuration.
+        place: an open workspace.
+        cache: reuse the results of steps whose inputs and options did not change.
+        on_step: called with "started", "done", "cached" or "failed" and the step.
+
+    Raises:
+        RunFailedError: with the failing step and its message.
+    """
+    path = place.directory / "logs" / time.strftime("run-%Y%m%d-%H%M%S.log")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(RunLog(path, on_step)) as log:
+        outputs = _execute(arguments(config, place.root), place.directory, log, cache)
+    steps = [record.to_dict() for record in log.steps.values()]
+    return Summary("succeeded", steps, _results(outputs, place.directory))
+
+
+def _execute(values: dict[str, Any], directory: Path, log: RunLog, cache: bool) -> dict[str, Any]:
+    from kfp import local
+
+    from pipelines.pipeline import lstfill
+
+    handler = logging.StreamHandler(log)
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(directory / "kfp"),
+        enable_caching=cache,
+        cache_root=str(directory / "kfp-cache"),
+    )
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(log):
+            outputs: dict[str, Any] = lstfill(**values).outputs
+    except RuntimeError as error:
+        step, message = log.failure or ("the pipeline", str(error))
+        raise RunFailedError(step, message, log.path) from None
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    return outputs
+
+
+def _results(outputs: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The summary's entries, from the pointers that the pipeline puts out."""
+    evaluation = artifacts.read(outputs["evaluation"].path)
+    model = artifacts.read(outputs["model"].path)
+    report = directory / "report.html"
+    shutil.copyfile(outputs["report"].path, report)
+    facts = evaluation.facts
+    return {
+        "scores": facts["scores"],
+        "baselines": facts["baselines"],
+        "filled": artifacts.read(outputs["filled"].path).uri,
+        "report": str(report),
+        "model": model.uri,
+        "mlflow": {"tracking_uri": model.facts["tracking_uri"], "run_id": model.facts["run_id"]},
+    }
