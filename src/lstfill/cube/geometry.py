@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ def cos_lat(lat: ArrayLike) -> NDArray[np.float64]:
 
 
 def latitude_band(lat: ArrayLike) -> NDArray[np.int8]:
-    """Index of the latitude band, from the south; a cell on an edge belongs to the band north of it, the pole to the last.
+    """Index of the latitude band, from the south; a cell on an edge belongs to the band north of it.
 
     Args:
         lat: latitudes in degrees north, any shape.
@@ -37,7 +38,7 @@ def latitude_band(lat: ArrayLike) -> NDArray[np.int8]:
 
 def band_labels(edges_deg: Sequence[float] = LATITUDE_BANDS_DEG) -> tuple[str, ...]:
     """Names of the latitude bands between edges that grow, like ``60S-30S``."""
-    return tuple(f"{_degrees(a)}-{_degrees(b)}" for a, b in zip(edges_deg[:-1], edges_deg[1:], strict=True))
+    return tuple(f"{_degrees(a)}-{_degrees(b)}" for a, b in itertools.pairwise(edges_deg))
 
 
 def season(time: NDArray[np.datetime64], lat: ArrayLike) -> NDArray[np.int8]:

@@ -51,7 +51,7 @@ def canonical_unit(text: str | None) -> TemperatureUnit | None:
 
 
 def declared_unit(name: Hashable, attrs: Mapping[Any, Any], declared: Mapping[str, str]) -> str | None:
-    """Unit of a variable as declared in the configuration or, failing that, by its attribute; None where both are silent."""
+    """Unit of a variable as the configuration or, failing that, its attribute says; None where both are silent."""
     text = declared.get(str(name), attrs.get("units"))
     return str(text).strip() or None if text is not None else None
 
