@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -72,6 +73,12 @@ class Source(Section):
     anonymous: bool = Field(False, description="read a public bucket without signing")
     chunks: WorkChunks = Field(WorkChunks(), description="chunks of the work cube and of the filled cube")
     zarr_options: ZarrOptions = Field(ZarrOptions(), description="how to open the store")
+
+    @model_validator(mode="after")
+    def _without_credentials(self) -> Self:
+        if "@" in urlsplit(self.uri).netloc or "@" in urlsplit(self.endpoint_url or "").netloc:
+            raise ValueError("an address must not hold a user or password: they come from the environment")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
