@@ -63,8 +63,8 @@ class RunLog(io.TextIOBase):
 
     def close(self) -> None:
         """Ends the log file."""
-        self._file.close()
         super().close()
+        self._file.close()
 
     def _read(self, line: str) -> None:
         if EVENT in line:
