@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lstfill.cube.select import lat_positions, lon_positions, time_positions
-from lstfill.cube.times import standard_time, to_datetime64
+from lstfill.cube.times import to_datetime64
 from lstfill.cube.units import canonical_unit, declared_unit
 from lstfill.cube.windows import DIMS
 from lstfill.errors import DataError
@@ -31,7 +30,7 @@ def assert_source(ds: xr.Dataset, source: Source) -> None:
     """
     issues = check_source(ds, source)
     if issues:
-        raise DataError("source " + re.sub(r"//[^/@]*@", "//", source.uri), issues)
+        raise DataError(f"source {source.uri}", issues)
 
 
 def check_source(ds: xr.Dataset, source: Source) -> list[str]:
@@ -188,19 +187,16 @@ def _range_issues(dim: str, degrees: NDArray[np.float64]) -> list[str]:
 
 
 def _period_issues(ds: xr.Dataset, source: Source) -> list[str]:
-    index = standard_time(ds).indexes["time"]
+    dates = to_datetime64(ds["time"].to_numpy())
+    asked = f"source.time {list(source.time or ())}"
     try:
-        found = time_positions(index, source.time)
+        found = time_positions(dates, source.time)
     except ValueError as error:
-        return [f"source.time {list(source.time or ())} is not two dates ({error}): write them like 2002-05-21"]
-    if range(*found.indices(len(index))):
+        return [f"{asked}: {error}; write it like 2002-05-21, 2002-05 or 2002"]
+    if found.stop > found.start:
         return []
-    return [
-        (
-            f"source.time {list(source.time or ())} holds no date of the source:"
-            f" it has {len(index)} from {_text(index.values[0])} to {_text(index.values[-1])}"
-        )
-    ]
+    span = f"it has {dates.size} from {_text(dates[0])} to {_text(dates[-1])}"
+    return [f"{asked} holds no date of the source: {span}"]
 
 
 def _box_issues(ds: xr.Dataset, source: Source) -> list[str]:

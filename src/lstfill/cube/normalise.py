@@ -141,7 +141,9 @@ def normalise_values(
 
 def _recipe(name: str, variable: xr.Variable, source: Source) -> Recipe:
     role: Role = "target" if name == source.target else "feature" if name in source.features else "extra"
-    unit = canonical_unit(declared_unit(name, variable.attrs, source.units))
+    # xarray's comparisons keep attributes: a mask made from a temperature says K or degC, and is none.
+    flags = role == "extra" and variable.dtype.itemsize == 1
+    unit = None if flags else canonical_unit(declared_unit(name, variable.attrs, source.units))
     dims = tuple(dim for dim in DIMS if dim in variable.dims)
     floating = role != "extra" or unit in ("degC", "degF")
     return Recipe(name, role, dims, _dtype(variable.dtype, floating), unit, source.valid_range_k)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from lstfill.cube.times import standard_time
 from lstfill.cube.windows import DIMS
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ BBox = tuple[float, float, float, float]
 
 # About 0.1 m: coordinates stored in single precision miss a box's edge by less.
 TOLERANCE_DEG = 1e-6
+_ISO_DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?Z?)?)?)?")
 # Attributes by which one variable names others (CF 1.11, appendix A).
 _REFERENCES = ("bounds", "climatology", "ancillary_variables", "cell_measures", "coordinates", "formula_terms")
 
@@ -39,23 +40,30 @@ def select(ds: xr.Dataset, source: Source) -> xr.Dataset:
         The variables of ``source.variables()`` on ``time``, ``lat`` and ``lon``, and no other variable or coordinate.
     """
     cut = _only(standard_time(ds), source.variables())
-    cut = cut.isel(time=time_positions(cut.indexes["time"], source.time))
+    cut = cut.isel(time=time_positions(cut["time"].to_numpy(), source.time))
     if source.bbox_deg:
         cut = _boxed(cut, source.bbox_deg)
     return _extent_stated(_references_resolved(cut))
 
 
-def time_positions(index: pd.Index[Any], period: tuple[str, str] | None) -> slice:
+def time_positions(time: NDArray[np.datetime64], period: tuple[str, str] | None) -> slice:
     """Positions of the dates from the first to the last of a period, both included.
 
     Args:
-        index: dates that increase.
-        period: two dates; a year or a month stands for all its days.
+        time: dates that increase ``(time,)``.
+        period: two dates as in ISO 8601; a year, a month or a day stands for all of it.
 
     Raises:
         ValueError: if one of the two is no date.
     """
-    return index.slice_indexer(*period) if period else slice(0, len(index))
+    if period is None:
+        return slice(0, time.size)
+    first, last = (_parsed(text) for text in period)
+    # Microseconds reach every year that four digits can name, nanoseconds do not.
+    dates = time.astype("datetime64[us]")
+    bounds = [first.astype("datetime64[us]"), (last + 1).astype("datetime64[us]")]
+    start, stop = np.searchsorted(dates, np.array(bounds), side="left")
+    return slice(int(start), max(int(start), int(stop)))
 
 
 def lat_positions(lat: NDArray[Any], bbox_deg: BBox) -> slice:
@@ -77,6 +85,16 @@ def lon_positions(lon: NDArray[Any], bbox_deg: BBox) -> NDArray[np.int64]:
     inside = np.flatnonzero(offset <= width + 2 * TOLERANCE_DEG)
     # A box around the whole globe has no west: the source's own order is kept.
     return inside if inside.size == lon.size else inside[np.argsort(offset[inside], kind="stable")]
+
+
+def _parsed(text: str) -> np.datetime64:
+    """A date in the resolution it is written in, so that one more is the end of the year, month or day."""
+    if not _ISO_DATE.fullmatch(text):
+        raise ValueError(f"{text!r} is no date")
+    try:
+        return np.datetime64(text.removesuffix("Z"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no date") from None
 
 
 def _only(ds: xr.Dataset, names: list[str]) -> xr.Dataset:
