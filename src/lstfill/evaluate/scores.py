@@ -81,7 +81,7 @@ class Sums:
             [np.bincount(flat, values * scale, size) for values in _statistics(predicted, observed)]
             for scale in (1.0, np.asarray(weight, np.float64))
         ]
-        return cls(np.array(sums).reshape(2, len(STATISTICS), *groups))
+        return cls(np.array(sums, np.float64).reshape(2, len(STATISTICS), *groups))
 
     def __add__(self, other: Self) -> Self:
         return type(self)(self.values + other.values)
