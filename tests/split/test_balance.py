@@ -128,7 +128,7 @@ def test_balance_never_makes_it_worse_and_empties_no_part(seed, grid):
 
 
 def test_an_exchange_goes_on_where_no_single_move_helps():
-    # Train has 60 + 40 for 80, test 20 + 10 for 50: moving 40 only turns the misses round, exchanging 40 and 20 ends them.
+    # Train has 60 + 40 for 80, test 20 + 10 for 50: moving 40 turns the misses round, exchanging 40 and 20 ends them.
     counts = np.zeros((1, 1, 5, 6), np.int64)
     counts[0, 0, :, 4] = [60, 20, 10, 40, 10]
     parts = np.array([[[Part.TRAIN, Part.TEST, Part.TEST, Part.TRAIN, Part.VALIDATION]]], np.int8)
@@ -184,7 +184,8 @@ def test_an_empty_part_is_refused_with_the_numbers():
     counts[[Part.TRAIN, Part.TEST, Part.NONE], 4] = 500, 20, 7
     message = (
         r"split: no usable cell for validation \(usable cells: train 500 in 1 blocks, validation 0 in 1 blocks, "
-        r"test 20 in 1 blocks, left out by the buffer 7\): make split.block smaller than \{'time': 10, 'lat': 10, 'lon': 10\}"
+        r"test 20 in 1 blocks, left out by the buffer 7\): "
+        r"make split.block smaller than \{'time': 10, 'lat': 10, 'lon': 10\}"
     )
     with pytest.raises(DataError, match=message):
         assert_no_empty(table, counts)
