@@ -63,7 +63,8 @@ def chunk_windows(shape: tuple[int, int, int], chunks: tuple[int, int, int]) -> 
 def column_windows(shape: tuple[int, int, int], chunks: tuple[int, int, int], max_cells: int) -> list[Window]:
     """Windows over all times, for work that needs a cell's whole series, of at most ``max_cells`` where that can be.
 
-    Whole chunk columns are joined along lon while they fit; a column that does not fit is cut along lat.
+    Whole chunk columns are joined along lon while they fit; one that does not fit is cut along lat into equal parts,
+    so that all windows lie on one regular grid and each can be written by itself.
 
     Args:
         shape: cells of the cube ``(time, lat, lon)``.
@@ -72,20 +73,7 @@ def column_windows(shape: tuple[int, int, int], chunks: tuple[int, int, int], ma
     """
     nt, nlat, nlon = shape
     lon_step = min(chunks[2] * max(1, max_cells // (nt * chunks[1] * chunks[2])), nlon)
-    lat_step = min(chunks[1], nlat)
-    if nt * lat_step * lon_step > max_cells:
-        lat_step = max(1, max_cells // (nt * lon_step))
-    return [w for row in _rows(nlat, chunks[1], lat_step) for w in _row_windows(nt, row, nlon, lon_step)]
-
-
-def _rows(nlat: int, chunk: int, step: int) -> list[tuple[int, int]]:
-    """Cuts rows every ``step`` but never across a chunk's edge."""
-    return [
-        (a, min(a + step, top + chunk, nlat))
-        for top in range(0, nlat, chunk)
-        for a in range(top, min(top + chunk, nlat), step)
-    ]
-
-
-def _row_windows(nt: int, row: tuple[int, int], nlon: int, step: int) -> list[Window]:
-    return [Window((0, row[0], x), (nt, row[1], min(x + step, nlon))) for x in range(0, nlon, step)]
+    rows = max_cells // (nt * lon_step)
+    lat_step = max(step for step in range(1, chunks[1] + 1) if chunks[1] % step == 0 and (step <= rows or step == 1))
+    edges = itertools.product(range(0, nlat, lat_step), range(0, nlon, lon_step))
+    return [Window((0, y, x), (nt, min(y + lat_step, nlat), min(x + lon_step, nlon))) for y, x in edges]

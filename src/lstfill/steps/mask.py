@@ -1,0 +1,80 @@
+"""Mask: which cells of the grid the target has a meaning in, found once and stored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill import mask as masks
+from lstfill.artifacts import Pointer
+from lstfill.config import Mask
+from lstfill.cube import Window
+from lstfill.errors import DataError
+from lstfill.steps.provenance import describe, pointer_to
+from lstfill.steps.reader import Grid, Reader
+from lstfill.storage import stores
+
+logger = logging.getLogger(__name__)
+
+
+def run(mask: Mask, *, cube: str, output: str) -> Pointer:
+    """Writes the mask ``land`` ``(lat, lon)``.
+
+    Args:
+        mask: land of the globe, a variable of the cube, or every cell; minus what is excluded.
+        cube: address of the work cube.
+        output: address of the mask.
+
+    Raises:
+        StoreError: if the work cube is missing or not whole, or the output cannot be written.
+        DataError: if a variable is not in the cube, or no cell is left.
+    """
+    import xarray as xr
+
+    grid = Reader.open(cube).grid
+    land = _land(mask, cube, grid)
+    excluded = [_ever(cube, name, grid) for name in mask.exclude]
+    land = masks.exclude(land, *excluded)
+    if not land.any():
+        raise DataError(cube, [f"mask.kind {mask.kind!r} leaves none of {land.size} cells: check mask and box"])
+    logger.info("%d of %d cells are land", np.count_nonzero(land), land.size)
+    facts = {"digest": masks.digest(land), "land_cells": int(np.count_nonzero(land)), "cells": int(land.size)}
+    facts |= {"grid": stores.provenance(cube)["facts"]["grid"]}
+    attrs = {"long_name": "cells that are filled and scored", "flag_values": [0, 1], "flag_meanings": "off on"}
+    coords = {"lat": grid.lat, "lon": grid.lon}
+    template = xr.Dataset({"land": (("lat", "lon"), land, attrs)}, coords)
+    stores.create(output, template, chunks={"land": land.shape}, zarr_format=3)
+    stores.write_static(output, "land", land)
+    provenance = describe("mask", section=mask, inputs={"cube": cube}, facts=facts)
+    stores.commit(output, provenance)
+    return pointer_to(output, provenance)
+
+
+def _land(mask: Mask, cube: str, grid: Grid) -> NDArray[np.bool_]:
+    if mask.kind == "globe":
+        return masks.land(grid.lat, grid.lon)
+    if mask.variable:
+        return _ever(cube, mask.variable, grid)
+    return np.ones(grid.shape[1:], bool)
+
+
+def _ever(cube: str, name: str, grid: Grid) -> NDArray[np.bool_]:
+    """Where a variable of the cube is set, on any date if it has dates; read a few dates at a time."""
+    with stores.open_whole(cube) as ds:
+        there = [str(name) for name in ds.data_vars]
+    if name not in there:
+        remedy = f"there are {', '.join(there)}: add it to source.extras"
+        raise DataError(cube, [f"no variable {name!r} to make the mask from; {remedy}"])
+    found = np.zeros(grid.shape[1:], bool)
+    for window in _dates(grid):
+        found |= masks.from_variable(stores.read(cube, window, [name])[name])
+    return found
+
+
+def _dates(grid: Grid) -> Iterator[Window]:
+    step = grid.chunks[0]
+    for start in range(0, grid.shape[0], step):
+        yield Window((start, 0, 0), (min(start + step, grid.shape[0]), *grid.shape[1:]))

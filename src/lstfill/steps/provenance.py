@@ -1,0 +1,107 @@
+"""What every store says of itself: step, version, configuration, inputs, and an identity that follows from them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from lstfill.artifacts import Pointer
+from lstfill.config import Section
+from lstfill.errors import StoreError
+from lstfill.storage import objects, stores
+from lstfill.storage.address import join
+
+SEAL = "provenance.json"
+"""Object that makes a directory of objects whole; it is written last."""
+
+
+def describe(
+    step: str,
+    *,
+    section: Section | None = None,
+    inputs: Mapping[str, str] | None = None,
+    content: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Describes a store before it is committed.
+
+    Args:
+        step: the step that writes it.
+        section: the step's part of the configuration.
+        inputs: addresses of the stores it was made from, by name.
+        content: digest of content that does not follow from configuration and inputs.
+        facts: small things a later step wants to know without opening the store.
+
+    Returns:
+        Step, version, time, identity, the configuration of this and all earlier steps with its hash, the identities of
+        all earlier stores, and the facts.
+    """
+    origins = {name: origin_of(uri) for name, uri in (inputs or {}).items()}
+    own = {} if section is None else {step_section(step): section.model_dump(mode="json")}
+    configuration = _merged(origin["configuration"] for origin in origins.values()) | own
+    lineage = _merged(origin["lineage"] for origin in origins.values())
+    lineage |= {name: origin["identity"] for name, origin in origins.items()}
+    identity = _digest([step, own, {name: origin["identity"] for name, origin in origins.items()}, content])
+    return {
+        "step": step,
+        "version": version("lstfill"),
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "identity": identity,
+        "configuration": configuration,
+        "config_hash": _digest(configuration),
+        "lineage": lineage,
+        "facts": dict(facts or {}),
+    }
+
+
+def step_section(step: str) -> str:
+    """Name of the section of the configuration that belongs to a step."""
+    return "source" if step == "ingest" else step
+
+
+def seal(uri: str, provenance: Mapping[str, Any]) -> None:
+    """Makes a directory of objects whole; call it after everything else is written."""
+    objects.put_json(join(uri, SEAL), dict(provenance))
+
+
+def origin_of(uri: str) -> dict[str, Any]:
+    """The provenance of a store or a directory of objects.
+
+    Raises:
+        StoreError: if nothing is there, or what is there is not whole.
+    """
+    sealed = join(uri, SEAL)
+    if not uri.rstrip("/").endswith(".zarr") and objects.exists(sealed):
+        found: dict[str, Any] = objects.get_json(sealed)
+        return found
+    return stores.provenance(uri)
+
+
+def pointer_to(uri: str, provenance: Mapping[str, Any], **facts: Any) -> Pointer:
+    """The pointer a step returns for what it wrote."""
+    return Pointer(uri, provenance["step"], provenance["identity"], {**provenance["facts"], **facts})
+
+
+def refuse_foreign(uri: str, step: str, wanted: str) -> dict[str, Any]:
+    """The provenance of a store that must have been written by a certain step.
+
+    Raises:
+        StoreError: if it was written by another one, which tells that addresses were mixed up.
+    """
+    origin = origin_of(uri)
+    if origin["step"] != step:
+        raise StoreError(f"{uri} was written by step {origin['step']}, not {step}: give the address of {wanted}")
+    return origin
+
+
+def _merged(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {key: value for mapping in mappings for key, value in mapping.items()}
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

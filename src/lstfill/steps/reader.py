@@ -1,0 +1,155 @@
+"""Reads chunks of the work cube with everything that later steps have added to it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill.cube import Chunk, Window, column_windows
+from lstfill.errors import DataError
+from lstfill.steps.provenance import refuse_foreign
+from lstfill.storage import stores
+
+if TYPE_CHECKING:
+    from lstfill.split import SplitTable
+
+Triple = tuple[int, int, int]
+
+COLUMN_CELLS = 2_000_000
+"""Cells of a window over all times: enough to keep NumPy busy, and 8 MB a float32 variable however long the cube is."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Coordinates and chunks of a work cube.
+
+    Attributes:
+        time: dates ``(time,)``.
+        lat: latitudes ``(lat,)`` in degrees north.
+        lon: longitudes ``(lon,)`` in degrees east.
+        chunks: chunk sizes ``(time, lat, lon)``.
+    """
+
+    time: NDArray[np.datetime64]
+    lat: NDArray[np.float64]
+    lon: NDArray[np.float64]
+    chunks: Triple
+
+    @property
+    def shape(self) -> Triple:
+        """Cells along time, lat and lon."""
+        return (self.time.size, self.lat.size, self.lon.size)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Addresses only, so that it travels to any worker; what they hold is opened there, once a process.
+
+    Attributes:
+        cube: address of the work cube.
+        target: name of the target.
+        features: names of the features.
+        land: address of the mask; None before it is made, then every cell is land.
+        parts: address of the split; None before it is made.
+        truth: name of the variable behind held-out gaps of kind given.
+    """
+
+    cube: str
+    target: str
+    features: tuple[str, ...]
+    land: str | None = None
+    parts: str | None = None
+    truth: str | None = None
+
+    @classmethod
+    def open(cls, cube: str, land: str | None = None, parts: str | None = None) -> Reader:
+        """Looks up names in the stores' provenance.
+
+        Raises:
+            StoreError: if a store is missing, not whole, or not what it should be.
+            DataError: if mask or split belong to another grid.
+        """
+        origin = refuse_foreign(cube, "ingest", "the work cube")
+        truth = None
+        if land:
+            _same_grid(cube, land, refuse_foreign(land, "mask", "the land mask")["facts"], origin["facts"])
+        if parts:
+            facts = refuse_foreign(parts, "split", "the split")["facts"]
+            _same_grid(cube, parts, facts, origin["facts"])
+            truth = facts["truth"]
+        return cls(cube, origin["facts"]["target"], tuple(origin["facts"]["features"]), land, parts, truth)
+
+    @property
+    def grid(self) -> Grid:
+        """Coordinates and chunks of the cube."""
+        return grid_of(self.cube)
+
+    def chunk(self, window: Window) -> Chunk:
+        """Reads one window of everything there is."""
+        grid, (time, lat, lon) = self.grid, window.slices
+        names = [self.target, *self.features, *([self.truth] if self.truth else [])]
+        values = stores.read(self.cube, window, names)
+        return Chunk(
+            window=window,
+            shape=grid.shape,
+            time=grid.time[time],
+            lat=grid.lat[lat],
+            lon=grid.lon[lon],
+            target=values[self.target],
+            features={name: values[name] for name in self.features},
+            land=self._land(window),
+            part=None if self.parts is None else split_table(self.parts).part_in(window),
+            held_out=self._held_out(window),
+            truth=values[self.truth] if self.truth else None,
+        )
+
+    def _land(self, window: Window) -> NDArray[np.bool_]:
+        if self.land is None:
+            return np.ones(window.shape[1:], bool)
+        land: NDArray[np.bool_] = stores.read(self.land, window, ["land"])["land"]
+        return land
+
+    def _held_out(self, window: Window) -> NDArray[np.bool_] | None:
+        if self.parts is None or not _has_held_out(self.parts):
+            return None
+        held_out: NDArray[np.bool_] = stores.read(self.parts, window, ["held_out"])["held_out"]
+        return held_out
+
+
+@functools.lru_cache(maxsize=8)
+def grid_of(uri: str) -> Grid:
+    """Coordinates and chunks of a work cube; opened once a process."""
+    with stores.open_whole(uri) as ds:
+        target = stores.provenance(uri)["facts"]["target"]
+        chunks: Any = stores.source_chunks(ds, target)
+        return Grid(ds["time"].to_numpy(), ds["lat"].to_numpy(), ds["lon"].to_numpy(), chunks)
+
+
+@functools.lru_cache(maxsize=8)
+def split_table(uri: str) -> SplitTable:
+    """The table of a split; opened once a process."""
+    from lstfill.split import SplitTable
+
+    with stores.open_whole(uri) as ds:
+        return SplitTable.from_dataset(ds.drop_vars("held_out", errors="ignore").load())
+
+
+@functools.lru_cache(maxsize=8)
+def _has_held_out(uri: str) -> bool:
+    return bool(stores.provenance(uri)["facts"]["held_out"])
+
+
+def columns_of(grid: Grid) -> list[Window]:
+    """Windows over all times, for work that needs a cell's whole series."""
+    return column_windows(grid.shape, grid.chunks, COLUMN_CELLS)
+
+
+def _same_grid(cube: str, other: str, facts: dict[str, Any], expected: dict[str, Any]) -> None:
+    if facts["grid"] != expected["grid"]:
+        raise DataError(
+            other, [f"made for another grid ({facts['grid']}) than {cube} ({expected['grid']}): run that step again"]
+        )

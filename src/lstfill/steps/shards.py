@@ -1,0 +1,48 @@
+"""Samples of a store, shard by shard, as a model reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill.preprocess import SHARD_SAMPLES
+from lstfill.storage import stores
+
+
+@dataclass(frozen=True)
+class StoredShards:
+    """One part of a store of samples; a shard is a chunk of the store.
+
+    Attributes:
+        uri: address of the samples.
+        part: ``train``, ``validation`` or ``test``.
+        count: samples of the part.
+    """
+
+    uri: str
+    part: str
+    count: int
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Samples of each shard."""
+        return [min(SHARD_SAMPLES, self.count - start) for start in range(0, self.count, SHARD_SAMPLES)]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def read(self, shard: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features ``(n, f)`` and target ``(n,)`` of one shard, in stored units."""
+        rows = self._rows(shard)
+        x = stores.read_block(self.uri, f"{self.part}_x", (rows, slice(None)))
+        return x, stores.read_block(self.uri, f"{self.part}_y", (rows,))
+
+    def cells(self, shard: int) -> NDArray[np.int64]:
+        """C-order index of the samples' cells in the cube ``(n,)``."""
+        return stores.read_block(self.uri, f"{self.part}_cell", (self._rows(shard),))
+
+    def _rows(self, shard: int) -> slice:
+        return slice(shard * SHARD_SAMPLES, shard * SHARD_SAMPLES + self.sizes[shard])
