@@ -1,0 +1,140 @@
+"""What every model is to the rest: four verbs, a view to learn from, a prediction with its spread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill.config import Train
+from lstfill.preprocess import Scaling, ShardSource
+
+if TYPE_CHECKING:
+    from lstfill.cube import Chunk
+    from lstfill.model.card import Card
+    from lstfill.model.spread import Spread
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """All that a model may learn from; nothing that is held out, and nothing of the test part.
+
+    Attributes:
+        train: samples to fit, in stored units, a missing feature as NaN.
+        validation: samples that choose the best epoch.
+        target: name of the target.
+        features: names of the columns of the samples.
+        units: unit of target and features as stored.
+        scaling: offset and scale of target and features.
+        ranges: smallest and largest value of each feature in the train part.
+        impute: what takes the place of a missing feature; a feature not named has none.
+        provenance: plain values kept with the model: configuration hash, identity of the cube, mask, split.
+    """
+
+    train: ShardSource
+    validation: ShardSource
+    target: str
+    features: tuple[str, ...]
+    units: Mapping[str, str]
+    scaling: Scaling
+    ranges: Mapping[str, tuple[float, float]]
+    impute: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a chunk.
+
+    Attributes:
+        value: ``(time, lat, lon)`` in K, float32; NaN where a feature is missing.
+        spread: standard deviation ``(time, lat, lon)`` in K, float32; None before the model is calibrated.
+    """
+
+    value: NDArray[np.float32]
+    spread: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class History:
+    """How a fit went, one entry an epoch; epochs count from 1.
+
+    Attributes:
+        loss: mean squared error of the train part in K^2, while the weights moved.
+        val_loss: mean squared error of the whole validation part in K^2, after the epoch.
+        mae: mean absolute error of the train part in K.
+        val_mae: mean absolute error of the validation part in K.
+        learning_rate: at the end of the epoch.
+        best_epoch: the epoch whose weights the model has.
+        seconds: duration of the fit.
+        samples_seen: training samples over all epochs.
+        batch_size: samples a step as it was used; smaller than asked where there are few samples.
+        steps: steps an epoch.
+    """
+
+    loss: tuple[float, ...]
+    val_loss: tuple[float, ...]
+    mae: tuple[float, ...]
+    val_mae: tuple[float, ...]
+    learning_rate: tuple[float, ...]
+    best_epoch: int
+    seconds: float
+    samples_seen: int
+    batch_size: int
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads what ``to_dict`` wrote."""
+        plain: dict[str, Any] = {name: tuple(of) if isinstance(of, list) else of for name, of in values.items()}
+        return cls(**plain)
+
+
+class Fitter(Protocol):
+    """Fits the weights of a network; the model says what to fit, the fitter how."""
+
+    def __call__(self, network: Any, view: TrainingView, config: Train) -> History:
+        """Leaves the weights of the best epoch in the Keras network."""
+
+
+class Model(Protocol):
+    """A way to fill gaps: fit, predict, save and load; a fitted one can be pickled."""
+
+    name: ClassVar[str]
+
+    @property
+    def card(self) -> Card:
+        """All that is known of the fitted model, in plain values."""
+
+    def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History:
+        """Learns from the view."""
+
+    def predict(self, chunk: Chunk) -> Prediction:
+        """Predicts every cell of a chunk, observed ones too."""
+
+    def predict_columns(self, columns: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32]:
+        """Predicts from features alone, arrays of one shape by name, in K; what a registered model offers."""
+
+    def example(self, rows: int = 5) -> dict[str, NDArray[np.float32]]:
+        """Features to try ``predict_columns`` on, by name ``(rows,)``."""
+
+    def extrapolated(self, chunk: Chunk) -> NDArray[np.bool_]:
+        """Where a feature lies outside the range trained on, or is imputed ``(time, lat, lon)``."""
+
+    def calibrate(self, spread: Spread) -> Model:
+        """The same model with that spread."""
+
+    def save(self, directory: Path) -> None:
+        """Writes ``model.json`` and ``model.keras``."""
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Reads what ``save`` wrote."""

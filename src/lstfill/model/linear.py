@@ -1,0 +1,181 @@
+"""The published use case: one Dense(1) on the features, with its scaling inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill.config import Train
+from lstfill.errors import DataError
+from lstfill.model import network as networks
+from lstfill.model.base import Fitter, History, Prediction, TrainingView
+from lstfill.model.card import Card, read_card, write_card
+from lstfill.model.spread import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lstfill.cube import Chunk
+
+
+@dataclass
+class LinearModel:
+    """A line in the features: fitted by Keras, predicted by numpy with coefficients folded to stored units.
+
+    Attributes:
+        fitted: the card, None before ``fit``.
+        archive: the ``.keras`` file of the network.
+    """
+
+    name: ClassVar[str] = "linear"
+    fitted: Card | None = None
+    archive: bytes = b""
+
+    @property
+    def card(self) -> Card:
+        """All that is known of the fitted model, in plain values.
+
+        Raises:
+            RuntimeError: before ``fit`` or ``load``.
+        """
+        if self.fitted is None:
+            raise RuntimeError("the model is not fitted: call fit, or load one")
+        return self.fitted
+
+    def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History:
+        """Fits one Dense(1) to the samples of the view.
+
+        Args:
+            view: what to learn from.
+            config: learning rate, epochs, seed and so on.
+            fitter: how weights are fitted, ``lstfill.train.KerasFitter``.
+
+        Raises:
+            DataError: the view has no samples to train or to validate on.
+        """
+        network = build(view, config.seed)
+        history = fitter(network, view, config)
+        self.fitted = Card.of(self.name, view, fold(network, view))
+        self.archive = networks.to_bytes(network)
+        return history
+
+    def predict(self, chunk: Chunk) -> Prediction:
+        """Predicts every cell of a chunk, observed ones too, in K.
+
+        Computed in float64 from float32 features and rounded to float32, operation by operation in numpy, so that the
+        bits are the same on every machine.
+
+        Args:
+            chunk: cells of any window, with at least the features of the model.
+
+        Raises:
+            DataError: the chunk lacks a feature.
+        """
+        value = self.predict_columns(chunk.features)
+        if self.card.spread is None:
+            return Prediction(value, None)
+        spread = self.card.spread.for_lat(chunk.lat).astype(np.float32)[None, :, None]
+        return Prediction(value, np.broadcast_to(spread, value.shape))
+
+    def predict_columns(self, columns: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32]:
+        """Predicts from features alone, arrays of one shape by name; NaN where one is missing and not imputed."""
+        card = self.card
+        value = np.asarray(card.parameters["intercept"], np.float64)
+        for name in card.features:
+            feature, missing = _column(columns, name, card)
+            feature = np.where(missing, np.float32(card.impute.get(name, np.nan)), feature)
+            value = value + card.parameters["slope"][name] * feature.astype(np.float64)
+        return np.asarray(value, np.float32)
+
+    def extrapolated(self, chunk: Chunk) -> NDArray[np.bool_]:
+        """Where a feature lies outside the range trained on, or is imputed ``(time, lat, lon)``.
+
+        A cell that cannot be predicted for a missing feature is not extrapolated.
+        """
+        card, outside, lost = self.card, np.zeros(chunk.target.shape, bool), np.zeros(chunk.target.shape, bool)
+        for name in card.features:
+            feature, missing = _column(chunk.features, name, card)
+            low, high = card.ranges[name]
+            outside |= missing | (feature < low) | (feature > high)
+            lost |= missing & (name not in card.impute)
+        return outside & ~lost
+
+    def calibrate(self, spread: Spread) -> LinearModel:
+        """The same model with that spread."""
+        return LinearModel(self.card.with_spread(spread), self.archive)
+
+    def network(self) -> Any:
+        """The Keras network: features ``(n, f)`` in stored units to the target ``(n, 1)`` in K."""
+        return networks.from_bytes(self.archive)
+
+    def example(self, rows: int = 5) -> dict[str, NDArray[np.float32]]:
+        """Features to try the model on, by name ``(rows,)``: spread over the range trained on."""
+        return {name: np.linspace(*self.card.ranges[name], rows, dtype=np.float32) for name in self.card.features}
+
+    def save(self, directory: Path) -> None:
+        """Writes ``model.keras``, then ``model.json``."""
+        card = self.card
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / networks.FILE).write_bytes(self.archive)
+        write_card(card, directory, networks.digest(self.archive))
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Reads what ``save`` wrote, without importing Keras.
+
+        Raises:
+            StoreError: there is no whole model in the directory.
+        """
+        card, digest = read_card(directory)
+        return cls(card, networks.read_archive(directory, digest))
+
+
+def build(view: TrainingView, seed: int) -> Any:
+    """The network, unfitted: scaling, one Dense(1), scaling back; built-in layers only, so that plain Keras loads it.
+
+    Args:
+        view: features and scaling.
+        seed: seed of the initial weights.
+    """
+    keras = networks.import_keras()
+    offset, scale = view.scaling.arrays(view.features)
+    (target_offset,), (target_scale,) = view.scaling.arrays([view.target])
+    layers = keras.layers
+    inputs = keras.Input((len(view.features),), name="features")
+    # Centred before it is divided: 280 K minus the mean is exact in float32, a difference of two quotients is not.
+    centred = layers.Normalization(mean=offset, variance=np.ones_like(scale), name="centre")(inputs)
+    scaled = layers.Rescaling((1 / scale).tolist(), name="scale")(centred)
+    initializer = keras.initializers.GlorotUniform(seed=seed % 2**32)
+    line = layers.Dense(1, kernel_initializer=initializer, name="line")(scaled)
+    outputs = layers.Rescaling(float(target_scale), float(target_offset), name="unscale")(line)
+    return keras.Model(inputs, outputs, name="linear")
+
+
+def fold(network: Any, view: TrainingView) -> dict[str, Any]:
+    """Slope of each feature and intercept in stored units, with scaling and weights multiplied out in float64.
+
+    With scaled values ``(x - o) / s``: ``y = o_y + s_y (b + sum w (x - o) / s)``, solved for the factor of each ``x``.
+    """
+    kernel, bias = (np.asarray(values, np.float64) for values in network.get_layer("line").get_weights())
+    offset, scale = view.scaling.arrays(view.features)
+    (target_offset,), (target_scale,) = view.scaling.arrays([view.target])
+    slope = kernel[:, 0] * target_scale / scale
+    intercept = target_offset + target_scale * bias[0] - float((slope * offset).sum())
+    return {"slope": dict(zip(view.features, slope.tolist(), strict=True)), "intercept": float(intercept)}
+
+
+def _column(
+    columns: Mapping[str, NDArray[np.floating]], name: str, card: Card
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A feature as the model was trained on it, and where it is missing."""
+    if name not in columns:
+        raise DataError(
+            "the features",
+            [f"{name!r} is missing, there is only {list(columns)}: the model was trained on {list(card.features)}"],
+        )
+    feature = np.asarray(columns[name], np.float32)
+    return feature, ~np.isfinite(feature)

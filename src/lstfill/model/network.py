@@ -1,0 +1,73 @@
+"""Keras networks as bytes, and Keras itself on its TensorFlow backend, imported only when needed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstfill.errors import LstfillError, StoreError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+FILE = "model.keras"
+
+
+def import_keras() -> ModuleType:
+    """Keras on TensorFlow; takes some seconds the first time.
+
+    Raises:
+        LstfillError: the process has chosen another backend.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise LstfillError(f"Keras runs on {backend}, models are fitted on tensorflow: set KERAS_BACKEND=tensorflow")
+    module: ModuleType = keras
+    return module
+
+
+def to_bytes(network: Any) -> bytes:
+    """The ``.keras`` file of a network, without its optimizer."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / FILE
+        import_keras().saving.save_model(network, file, include_optimizer=False)
+        return file.read_bytes()
+
+
+def from_bytes(archive: bytes) -> Any:
+    """The network of a ``.keras`` file."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / FILE
+        file.write_bytes(archive)
+        return import_keras().saving.load_model(file, compile=False)
+
+
+def digest(archive: bytes) -> str:
+    """SHA-256 of a ``.keras`` file."""
+    return hashlib.sha256(archive).hexdigest()
+
+
+def read_archive(directory: Path, expected: str) -> bytes:
+    """Reads ``model.keras`` and checks that it is the one that ``model.json`` speaks of.
+
+    Raises:
+        StoreError: the file is missing or another one.
+    """
+    file = directory / FILE
+    try:
+        archive = file.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{file} cannot be read ({error.strerror}): the model is not whole, train again") from error
+    if digest(archive) != expected:
+        raise StoreError(
+            f"{file} has SHA-256 {digest(archive)[:12]}…, model.json says {expected[:12]}…: "
+            "the file was damaged or exchanged; train again, or take a copy"
+        )
+    return archive
