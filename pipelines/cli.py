@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # KFP warns of its own future at import; nothing a user can do about it.
     warnings.filterwarnings("ignore", category=FutureWarning, module="kfp")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    _log_warnings()
     try:
         options.command(options)
     except LstfillError as error:
@@ -46,6 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
         console.print("stopped")
         return 130
     return 0
+
+
+def _log_warnings() -> None:
+    # The level stands at the handler: a run lowers the root logger's to fill its own log.
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    logging.basicConfig(handlers=[handler], format="%(levelname)s %(name)s: %(message)s")
 
 
 def _escaped(text: str) -> str:
@@ -84,14 +92,14 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from lstfill.steps import write_synthetic
+    from lstfill.steps import synthetic
     from pipelines.local import workspace
 
     with workspace(options.workspace) as place:
         os.environ["LSTFILL_DEMO_CUBE"] = f"{place.root}/sources/esdc-like.zarr"
         config = _load(options)
         console.print("[dim]writing a synthetic cube like the Earth System Data Cube[/]")
-        write_synthetic(config.source.uri)
+        synthetic.run(output=config.source.uri)
         _run_in(config, place, options)
 
 
@@ -105,7 +113,9 @@ def _run_in(config: Config, place: Workspace, options: argparse.Namespace) -> No
     from pipelines.local import RunFailedError, run
 
     try:
-        summary = run(config, place, cache=options.cache, on_step=_show_step).to_dict()
+        # Bound to the stream of now: while the pipeline runs, standard output goes to its log.
+        progress = functools.partial(_show_step, Console(file=sys.stdout, highlight=False, soft_wrap=True))
+        summary = run(config, place, cache=options.cache, on_step=progress).to_dict()
     except RunFailedError as error:
         failure = {"step": error.step, "message": error.message, "log": str(error.log)}
         _write_summary(options.summary, {"status": "failed", "steps": [], "error": failure})
@@ -120,7 +130,7 @@ def _write_summary(path: Path | None, summary: dict[str, Any]) -> None:
         path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-def _show_step(event: str, step: StepRecord) -> None:
+def _show_step(console: Console, event: str, step: StepRecord) -> None:
     if event == "done":
         console.print(f"  [green]✓[/] {step.name:<11}{step.seconds:7.1f} s{step.peak_rss_mb:8.0f} MB")
     elif event == "cached":
@@ -160,14 +170,14 @@ def _number(value: float | None) -> str:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from lstfill import storage
+    from lstfill.storage import objects, stores
     from pipelines.local import workspace
 
     if options.to.exists():
         raise LstfillError(f"{options.to} exists already: name a directory that does not")
     with workspace(options.workspace):
-        storage.provenance(options.address)
-        storage.get_tree(options.address, options.to)
+        stores.provenance(options.address)
+        objects.get_tree(options.address, options.to)
     console.print(f"{options.address} -> {options.to}")
 
 

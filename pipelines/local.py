@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lstfill import artifacts, storage
+from lstfill import artifacts
 from lstfill.config import Config
 from lstfill.errors import LstfillError
+from lstfill.storage.buckets import ensure_bucket
+from lstfill.storage.embedded import embedded_store
 from pipelines.parameters import arguments
 from pipelines.progress import RunLog, StepRecord
 
@@ -72,18 +74,18 @@ def workspace(place: str) -> Iterator[Workspace]:
     """
     if "://" in place:
         directory = _made(DEFAULT_DIRECTORY)
-        storage.ensure_bucket(place)
+        ensure_bucket(place)
         with _environment(_tracking(directory)):
             yield Workspace(directory, place.rstrip("/"))
         return
     directory = _made(Path(place))
-    with storage.embedded_store(directory / "store", BUCKET) as store, _environment(store.env | _tracking(directory)):
+    with embedded_store(directory / "store", BUCKET) as store, _environment(store.env | _tracking(directory)):
         yield Workspace(directory, f"s3://{BUCKET}")
 
 
 def _made(directory: Path) -> Path:
     directory = directory.absolute()
-    storage.ensure_bucket(str(directory))
+    ensure_bucket(str(directory))
     return directory
 
 

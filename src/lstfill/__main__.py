@@ -1,0 +1,7 @@
+"""Entry point of ``python -m lstfill``."""
+
+import sys
+
+from lstfill.cli import main
+
+sys.exit(main())

@@ -1,0 +1,184 @@
+"""Evaluate: scores on test cells and held-out gaps, beside baselines; the report."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import operator
+from typing import TYPE_CHECKING, Any
+
+from lstfill import compute
+from lstfill.artifacts import Pointer
+from lstfill.config import Cluster, Evaluate, Tracking
+from lstfill.cube import Window
+from lstfill.steps import models
+from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_foreign, seal
+from lstfill.steps.reader import Reader, columns_of
+from lstfill.steps.train import history_of
+from lstfill.storage import objects, stores
+from lstfill.storage.address import join
+
+if TYPE_CHECKING:
+    from lstfill.evaluate.baselines import DateSums
+    from lstfill.evaluate.evaluator import Tally
+    from lstfill.evaluate.figures import FigureData
+    from lstfill.model import Model
+
+logger = logging.getLogger(__name__)
+
+SCORES, REPORT = "evaluation.json", "report.html"
+
+
+def run(
+    evaluate: Evaluate,
+    tracking: Tracking,
+    *,
+    cube: str,
+    land: str,
+    parts: str,
+    model: str,
+    output: str,
+    cluster: Cluster | None = None,
+) -> Pointer:
+    """Writes ``evaluation.json`` and ``report.html``.
+
+    Args:
+        evaluate: baselines, break-downs, date of the maps.
+        tracking: where the run is recorded.
+        cube: address of the work cube.
+        land: address of the mask.
+        parts: address of the split.
+        model: address of the model directory.
+        output: address of the evaluation.
+        cluster: where windows are scored.
+
+    Returns:
+        A pointer whose facts hold the scores of model and baselines and the address of the report.
+
+    Raises:
+        StoreError: if an input is missing or not whole, or the output cannot be written.
+        DataError: if nothing could be scored.
+        ConfigError: if the date of the maps is not in the cube.
+        TrackingError: if the tracking server cannot be reached.
+    """
+    reader = Reader.open(cube, land, parts)
+    fitted = models.load(model, tracking)
+    with compute.cluster(cluster or Cluster()) as engine:
+        windows = columns_of(reader.grid)
+        sums = functools.reduce(operator.add, engine.map(functools.partial(_date_sums, reader), windows))
+        score = functools.partial(_score, reader, fitted, evaluate, sums)
+        tally: Tally = functools.reduce(operator.add, engine.map(score, windows))
+    scores = tally.result(reader.target, evaluate.groups)
+    objects.put_json(join(output, SCORES), scores)
+    page, figures = _report(evaluate, reader, fitted, tally, scores, model)
+    objects.put_bytes(join(output, REPORT), page.encode())
+    _log(tracking, model, scores, page, figures)
+    facts = {
+        "scores": scores["scores"],
+        "baselines": scores["baselines"],
+        "report": join(output, REPORT),
+        "spread": scores["spread"],
+    }
+    inputs = {"cube": cube, "land": land, "parts": parts, "model": model}
+    provenance = describe("evaluate", section=evaluate, inputs=inputs, facts=facts)
+    seal(output, provenance)
+    return pointer_to(output, provenance)
+
+
+def _date_sums(reader: Reader, window: Window) -> DateSums:
+    from lstfill.evaluate.baselines import DateSums
+
+    return DateSums.of(reader.chunk(window))
+
+
+def _score(reader: Reader, model: Model, evaluate: Evaluate, sums: DateSums, window: Window) -> Tally:
+    from lstfill.evaluate.evaluator import score_chunk
+    from lstfill.predict import source_flags
+
+    chunk = reader.chunk(window)
+    predicted = model.predict(chunk).value
+    return score_chunk(chunk, predicted, source_flags(chunk, predicted, model.extrapolated(chunk)), evaluate, sums)
+
+
+def _report(
+    evaluate: Evaluate, reader: Reader, fitted: Model, tally: Tally, scores: dict[str, Any], model: str
+) -> tuple[str, dict[str, Any]]:
+    from lstfill.evaluate.figures import figures
+    from lstfill.evaluate.report import render
+
+    data = _figure_data(evaluate, reader, fitted, tally, model)
+    page = render(_about(reader, fitted, model), scores, data)
+    return page, figures(data, scores)
+
+
+def _figure_data(evaluate: Evaluate, reader: Reader, fitted: Model, tally: Tally, model: str) -> FigureData:
+    """The maps of one date, and what scoring has gathered."""
+    from lstfill.evaluate.figures import FigureData
+    from lstfill.predict import fill
+
+    grid = reader.grid
+    step = tally.map_step(grid.time, evaluate.map_date)
+    chunk = reader.chunk(Window((step, 0, 0), (step + 1, *grid.shape[1:])))
+    filled = fill(chunk, fitted, tally.spread())
+    name, feature = next(iter(chunk.features.items()))
+    if chunk.part is None:
+        raise ValueError("the reader has no split")
+    return FigureData(
+        date=grid.time[step],
+        lat=grid.lat,
+        lon=grid.lon,
+        land=chunk.land,
+        feature_name=name,
+        feature=feature[0],
+        target=chunk.target[0],
+        part=chunk.part[0],
+        held_out=None if chunk.held_out is None else chunk.held_out[0],
+        filled=filled.value[0],
+        flag=filled.flag[0],
+        uncertainty=filled.uncertainty[0],
+        history=history_of(model),
+        feature_unit=fitted.card.units[name],
+        target_name=reader.target,
+        **tally.figure_fields(grid.lat, grid.lon),
+    )
+
+
+def _about(reader: Reader, fitted: Model, model: str) -> dict[str, Any]:
+    """What the report's head says of the run."""
+    origin, grid = origin_of(model), reader.grid
+    cube = origin_of(reader.cube)
+    parts = stores.provenance(str(reader.parts))["facts"]
+    land = stores.provenance(str(reader.land))["facts"]
+    return {
+        "title": f"{reader.target} filled by {fitted.name}",
+        "source": cube["configuration"]["source"]["uri"],
+        "identity": cube["identity"],
+        "time": cube["facts"]["time"],
+        "grid": list(grid.shape),
+        "bbox_deg": [float(grid.lon.min()), float(grid.lat.min()), float(grid.lon.max()), float(grid.lat.max())],
+        "config": origin["configuration"],
+        "mask_digest": land["digest"],
+        "split_report": parts["report"],
+        "model": fitted.card.to_dict(),
+        "versions": _versions(),
+        "duration_s": None,
+        "created": origin["created"],
+    }
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("lstfill", "xarray", "zarr", "numpy", "keras")}
+
+
+def _log(tracking: Tracking, model: str, scores: dict[str, Any], page: str, figures: dict[str, Any]) -> None:
+    from lstfill.tracking import open_run, resolve_uri
+
+    facts = refuse_foreign(model, "train", "the model")["facts"]
+    with open_run(resolve_uri(tracking, None), tracking.experiment, "evaluate", run_id=facts["run_id"]) as active:
+        active.log_metrics({key: scores[key] for key in ("scores", "baselines", "groups")})
+        active.log_json(scores, SCORES)
+        active.log_text(page, REPORT)
+        for name, figure in figures.items():
+            active.log_figure(figure, f"figures/{name}.png")

@@ -1,0 +1,129 @@
+"""Predict: the filled cube, chunk by chunk, with a source flag and an uncertainty."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill import compute
+from lstfill.artifacts import Pointer
+from lstfill.config import Cluster, Predict, Tracking
+from lstfill.cube import Window, chunk_windows
+from lstfill.cube.flags import SourceFlag
+from lstfill.steps import models
+from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_foreign
+from lstfill.steps.reader import Reader
+from lstfill.storage import stores
+
+if TYPE_CHECKING:
+    from lstfill.model import Model
+    from lstfill.model.spread import Spread
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    predict: Predict,
+    tracking: Tracking,
+    *,
+    cube: str,
+    land: str,
+    model: str,
+    output: str,
+    evaluation: str | None = None,
+    cluster: Cluster | None = None,
+) -> Pointer:
+    """Writes the filled cube.
+
+    Args:
+        predict: format, and what is written beside the filled values.
+        tracking: where the run is recorded, and where registered models are.
+        cube: address of the work cube.
+        land: address of the mask.
+        model: address of a model directory, or ``models:/name@alias``.
+        output: address of the filled cube.
+        evaluation: address of the evaluation whose residuals give the uncertainty; without it, the model's own.
+        cluster: where chunks are filled.
+
+    Returns:
+        A pointer whose facts count the cells of each source flag.
+
+    Raises:
+        StoreError: if an input is missing or not whole, or the output cannot be written.
+        TrackingError: if the tracking server or a registered model cannot be reached.
+    """
+    reader = Reader.open(cube, land)
+    fitted = models.load(model, tracking)
+    spread = _spread(evaluation)
+    _create(predict, reader, fitted, spread, output)
+    windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
+    with compute.cluster(cluster or Cluster()) as engine:
+        work = functools.partial(_fill, reader, fitted, spread, predict, output)
+        counts = np.sum(list(engine.map(work, windows)), axis=0)
+    facts: dict[str, Any] = {"flags": dict(zip(SourceFlag.meanings(), counts.tolist(), strict=True)), "model": model}
+    inputs = {"cube": cube, "land": land}
+    inputs |= {} if model.startswith(models.REGISTRY) else {"model": model}
+    inputs |= {"evaluation": evaluation} if evaluation else {}
+    provenance = describe("predict", section=predict, inputs=inputs, content=model, facts=facts)
+    stores.commit(output, provenance)
+    _log(tracking, model, output, facts)
+    return pointer_to(output, provenance)
+
+
+def _spread(evaluation: str | None) -> Spread | None:
+    from lstfill.model.spread import Spread
+
+    if evaluation is None:
+        return None
+    return Spread.from_dict(refuse_foreign(evaluation, "evaluate", "the evaluation")["facts"]["spread"])
+
+
+def _create(predict: Predict, reader: Reader, fitted: Model, spread: Spread | None, output: str) -> None:
+    from lstfill.predict import filled_template
+
+    with stores.open_whole(reader.cube) as ds:
+        template = filled_template(
+            ds,
+            reader.target,
+            predict,
+            features=reader.features,
+            model=f"the model {fitted.name!r} of {', '.join(fitted.card.features)}",
+            spread=spread or fitted.card.spread,
+            now=dt.datetime.now(dt.UTC),
+        )
+    wanted = predict.zarr_format
+    zarr_format = origin_of(reader.cube)["facts"]["zarr_format"] if wanted == "source" else wanted
+    chunks = {str(name): reader.grid.chunks for name in template.data_vars}
+    stores.create(output, template, chunks=chunks, zarr_format=zarr_format)
+
+
+def _fill(
+    reader: Reader, model: Model, spread: Spread | None, predict: Predict, output: str, window: Window
+) -> NDArray[np.int64]:
+    """Fills and writes one chunk; returns the number of cells by source flag."""
+    from lstfill.predict import fill, filled_names
+
+    chunk = reader.chunk(window)
+    filled = fill(chunk, model, spread)
+    names = filled_names(reader.target)
+    arrays = {names["filled"]: filled.value, names["source"]: filled.flag, names["uncertainty"]: filled.uncertainty}
+    if predict.write != "filled":
+        arrays[names["observed"]] = chunk.target
+    if predict.write == "filled+observed+features":
+        arrays |= chunk.features
+    stores.write(output, window, arrays)
+    return np.bincount(filled.flag.ravel(), minlength=len(SourceFlag))
+
+
+def _log(tracking: Tracking, model: str, output: str, facts: dict[str, Any]) -> None:
+    from lstfill.tracking import open_run, resolve_uri
+
+    run_id = None if model.startswith(models.REGISTRY) else origin_of(model)["facts"]["run_id"]
+    uri = resolve_uri(tracking, None)
+    with open_run(uri, tracking.experiment, "predict", tags={"filled": output}, run_id=run_id) as active:
+        active.log_metrics({"cells": facts["flags"]})

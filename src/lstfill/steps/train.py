@@ -1,0 +1,176 @@
+"""Train: fits the model on streamed samples, records it, and writes its directory."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill.artifacts import Pointer
+from lstfill.config import Tracking, Train
+from lstfill.errors import DataError
+from lstfill.steps import models
+from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_foreign, seal
+from lstfill.steps.shards import StoredShards
+from lstfill.storage import objects, stores
+
+if TYPE_CHECKING:
+    from lstfill.model import History, Model, TrainingView
+    from lstfill.tracking import RunHandle
+
+logger = logging.getLogger(__name__)
+
+HISTORY = "history.json"
+
+
+def run(train: Train, tracking: Tracking, *, samples: str, output: str) -> Pointer:
+    """Writes a model directory: ``model.keras``, ``model.json``, the history of the fit, TensorBoard's logs.
+
+    Args:
+        train: model, its fit, and where to register it; or a pretrained model to take as it is.
+        tracking: where the run is recorded.
+        samples: address of the samples.
+        output: address of the model directory.
+
+    Returns:
+        A pointer whose facts say run, tracking server, registered version and best validation loss.
+
+    Raises:
+        StoreError: if the samples are missing or not whole, or the output cannot be written.
+        TrackingError: if the tracking server or a registered model cannot be reached.
+        DataError: if a part has no samples, or a pretrained model was made for other variables.
+        LstfillError: if the fit diverges.
+    """
+    from lstfill.tracking import open_run, resolve_uri
+
+    origin = refuse_foreign(samples, "preprocess", "the samples")
+    uri = resolve_uri(tracking, None)
+    name = f"{train.model} of {', '.join(origin['facts']['features']) or 'nothing'}"
+    with tempfile.TemporaryDirectory(prefix="lstfill-") as scratch, open_run(uri, tracking.experiment, name) as active:
+        active.log_config({**origin["configuration"], "train": train.model_dump(mode="json")})
+        _log_lineage(active, origin)
+        directory = Path(scratch) / "model"
+        facts = {"run_id": active.run_id, "tracking_uri": active.uri}
+        if train.pretrained:
+            facts |= _take(train.pretrained, tracking, origin, Path(scratch), directory)
+        else:
+            facts |= _fit(train, samples, origin, active, directory)
+        objects.put_tree(directory, output)
+        provenance = describe("train", section=train, inputs={"samples": samples}, facts=facts)
+        seal(output, provenance)
+    return pointer_to(output, provenance)
+
+
+def _log_lineage(active: RunHandle, origin: Mapping[str, Any]) -> None:
+    data = origin["facts"]["lineage"]
+    active.log_lineage(
+        identity=origin["lineage"]["cube"],
+        source=origin["configuration"]["source"]["uri"],
+        mask_digest=data["mask_digest"],
+        split_digest=origin["lineage"]["parts"],
+        split_report=data["split"],
+    )
+
+
+def _take(
+    address: str, tracking: Tracking, origin: Mapping[str, Any], scratch: Path, directory: Path
+) -> dict[str, Any]:
+    """Copies a model that is used as it is."""
+    from lstfill import model
+
+    fetched = models.fetch(address, tracking, scratch / "fetched")
+    card = model.load(fetched).card
+    wanted = (origin["facts"]["target"], *origin["facts"]["features"])
+    if (card.target, *card.features) != wanted:
+        fact = f"made for {card.target} from {', '.join(card.features)}, the cube has {wanted[0]} from {wanted[1:]}"
+        raise DataError(address, [f"{fact}: name the variables alike, or train a model"])
+    fetched.rename(directory)
+    logger.info("took %s as it is", address)
+    return {"pretrained": address, "version": address if address.startswith(models.REGISTRY) else None}
+
+
+def _fit(train: Train, samples: str, origin: Mapping[str, Any], active: RunHandle, directory: Path) -> dict[str, Any]:
+    from lstfill import model as models_of
+    from lstfill import train as fitting
+
+    view = _view(samples, origin)
+    directory.mkdir()
+
+    def on_epoch(epoch: int, values: dict[str, float]) -> None:
+        active.log_metrics({"train": values}, step=epoch)
+
+    model = models_of.create(train.model)
+    history = fitting.fit(model, view, train, directory / "tensorboard", on_epoch)
+    model = model.calibrate(_spread(model, samples, origin))
+    model.save(directory)
+    (directory / HISTORY).write_text(json.dumps(history.to_dict(), indent=2), encoding="utf-8")
+    return _record(train, model, history, active, directory)
+
+
+def _view(samples: str, origin: Mapping[str, Any]) -> TrainingView:
+    from lstfill.model import TrainingView
+    from lstfill.preprocess import Scaling, Statistics
+
+    facts = origin["facts"]
+    statistics = Statistics.from_dict(facts["statistics"])
+    return TrainingView(
+        train=StoredShards(samples, "train", facts["samples"]["train"]),
+        validation=StoredShards(samples, "validation", facts["samples"]["validation"]),
+        target=facts["target"],
+        features=tuple(facts["features"]),
+        units=facts["units"],
+        scaling=Scaling.from_dict(facts["scaling"]),
+        ranges=statistics.ranges(),
+        impute=facts["impute"],
+        provenance={"lineage": origin["lineage"], "config_hash": origin["config_hash"], "version": origin["version"]},
+    )
+
+
+def _spread(model: Model, samples: str, origin: Mapping[str, Any]) -> Any:
+    """What the model misses on the validation part; held-out gaps take its place once they are scored."""
+    from lstfill.model.calibration import measure_spread
+
+    facts = origin["facts"]
+    validation = StoredShards(samples, "validation", facts["samples"]["validation"])
+    rows = facts["shape"][1], facts["shape"][2]
+    lat = stores.read_block(samples, "lat")
+    return measure_spread(_residuals(model, validation, lat, rows), "validation")
+
+
+def _residuals(
+    model: Model, shards: StoredShards, lat: NDArray[np.floating], rows: tuple[int, int]
+) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    for number in range(len(shards)):
+        x, y = shards.read(number)
+        columns = dict(zip(model.card.features, x.T, strict=True))
+        yield model.predict_columns(columns) - y, lat[shards.cells(number) // rows[1] % rows[0]]
+
+
+def _record(train: Train, model: Model, history: History, active: RunHandle, directory: Path) -> dict[str, Any]:
+    from lstfill.train import loss_figure
+
+    figure = loss_figure(history)
+    figure.savefig(directory / "loss.png", dpi=120)
+    active.log_figure(figure, "figures/loss.png")
+    active.log_directory(directory / "tensorboard", "tensorboard")
+    best = history.best_epoch - 1
+    active.log_metrics({"best_epoch": history.best_epoch, "best_val_loss": history.val_loss[best]})
+    example = {name: values.tolist() for name, values in model.example().items()}
+    logged = active.log_model(
+        directory, train.model, model.card.features, example, register_as=train.register_as, alias=train.alias
+    )
+    return {"version": logged.uri, "best_epoch": history.best_epoch, "best_val_loss": history.val_loss[best]}
+
+
+def history_of(model: str) -> dict[str, Any] | None:
+    """The history of the fit beside a model; None for one that was taken as it is."""
+    if origin_of(model)["facts"].get("pretrained"):
+        return None
+    found: dict[str, Any] = objects.get_json(f"{model.rstrip('/')}/{HISTORY}")
+    return found
