@@ -1,0 +1,88 @@
+"""MLflow's client, imported late and kept quiet, and its errors in this project's words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lstfill.errors import TrackingError
+from lstfill.tracking.uri import probe, redact
+
+_log = logging.getLogger(__name__)
+
+# Read by MLflow when it is imported or used; what a user has set stays.
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+# These tell of every migration of a fresh database at level INFO; their warnings stay.
+_CHATTERING = ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.store.model_registry")
+_NO_ACCESS = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
+
+
+def connect(uri: str) -> Any:
+    """A client of the tracking server and its registry, after making sure that something answers.
+
+    Raises:
+        TrackingError: nothing answers at the address, or it is none that MLflow knows.
+    """
+    probe(uri)
+    mlflow = quiet_mlflow()
+    with translated(uri, "connect"):
+        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def quiet_mlflow() -> Any:
+    """Imports MLflow without its telemetry, progress bars, addresses on stdout and git hints."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        # Deprecations inside MLflow's own imports are for its authors.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import mlflow
+    for name in _CHATTERING:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
+
+
+@contextmanager
+def translated(uri: str, doing: str) -> Iterator[None]:
+    """Turns what MLflow raises into one clear message without secrets.
+
+    Args:
+        uri: the tracking address, for the message.
+        doing: what was being done, as in "cannot log metrics".
+
+    Raises:
+        TrackingError: in place of an error of MLflow, its transport (an OSError too), its database or its files.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        # The cause is dropped on purpose: its text may hold the address with the password.
+        raise TrackingError(f"cannot {doing} at {redact(uri)}: {_reason(error)}") from None
+
+
+def error_code(error: Exception) -> str:
+    """MLflow's name for the kind of error, empty if it has none."""
+    return str(getattr(error, "error_code", ""))
+
+
+def _reason(error: Exception) -> str:
+    text = redact(str(error)).strip().split("\n")[0]
+    refused = error_code(error) in _NO_ACCESS or "error code 401" in text or "error code 403" in text
+    if refused:
+        return (
+            f"{text}; the server refuses the credentials: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+            "or MLFLOW_TRACKING_TOKEN, in the environment (and check the server's --allowed-hosts)"
+        )
+    return text
