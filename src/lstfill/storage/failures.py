@@ -137,7 +137,7 @@ def _code(error: BaseException | None) -> str:
     while error is not None:
         response = getattr(error, "response", None)
         found = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-        found = found or getattr(error, "code", None) or getattr(error, "status", None)
+        found = found or getattr(error, "status", None) or getattr(error, "code", None)
         if found and isinstance(found, str | int):
             return str(found)
         error = error.__cause__

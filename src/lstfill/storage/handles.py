@@ -19,26 +19,31 @@ def options_of(uri: str) -> dict[str, Any]:
     return workspace_options() if is_s3(uri) else {}
 
 
-def zarr_store(uri: str, options: dict[str, Any] | None = None, *, read_only: bool = True) -> Store:
+def zarr_store(
+    uri: str, options: dict[str, Any] | None = None, *, read_only: bool = True, refused_is_missing: bool = False
+) -> Store:
     """A store of zarr for the address, without looking whether anything is there.
 
     Args:
         uri: ``s3://``, ``https://`` (reading only) or a path.
         options: arguments of s3fs; by default those of the workspace.
         read_only: refuse writing.
+        refused_is_missing: take an object that may not be read for one that is not there.
     """
     from zarr.storage import FsspecStore, LocalStore
 
     kind = scheme(uri)
+    refused = (PermissionError,) if refused_is_missing else ()
+    missing = (FileNotFoundError, IsADirectoryError, NotADirectoryError, *refused)
     if kind == "file":
         return LocalStore(local_path(uri), read_only=read_only)
     if kind == "s3":
         path = "/".join(part for part in bucket_and_key(uri) if part)
         given = workspace_options() if options is None else options
-        return FsspecStore(s3_filesystem(given, asynchronous=True), path=path, read_only=read_only)
+        return FsspecStore(s3_filesystem(given, asynchronous=True), read_only, path, missing)
     from lstfill.storage.retrying import RetryingStore
 
-    return RetryingStore(FsspecStore(_http_filesystem(os.getpid()), path=uri.rstrip("/"), read_only=True))
+    return RetryingStore(FsspecStore(_http_filesystem(os.getpid()), True, uri.rstrip("/"), missing))
 
 
 def s3_filesystem(options: dict[str, Any], *, asynchronous: bool = False) -> Any:

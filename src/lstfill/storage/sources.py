@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 from lstfill.cube.windows import DIMS
@@ -68,30 +69,24 @@ def source_errors(source: Source) -> AbstractContextManager[None]:
 
 def _open_root(source: Source) -> Any:
     """The root group. Buckets that may not be listed answer 403 for what is not there: then each format is tried."""
-    formats = [source.zarr_options.zarr_format]
+    wanted = source.zarr_options.zarr_format
     try:
-        return _open_as(source, formats[0])
-    except (PermissionError, OSError) as error:
-        if formats[0] is not None or isinstance(error, FileNotFoundError) or not _is_forbidden(error):
+        return _open_as(source, wanted)
+    except PermissionError:
+        if scheme(source.uri) == "file":
             raise
-        refusal = error
-    for zarr_format in (2, 3):
-        try:
-            return _open_as(source, zarr_format)
-        except OSError:
-            continue
-    raise refusal
+        for zarr_format in (2, 3) if wanted is None else (wanted,):
+            # Whatever is refused counts as not there; if nothing of the root is readable, the refusal stands.
+            with suppress(StoreError):
+                return _open_as(source, zarr_format, refused_is_missing=True)
+        raise
 
 
-def _is_forbidden(error: Exception) -> bool:
-    return isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403)
-
-
-def _open_as(source: Source, zarr_format: int | None) -> Any:
+def _open_as(source: Source, zarr_format: int | None, *, refused_is_missing: bool = False) -> Any:
     import zarr
 
     options = source_options(source) if is_s3(source.uri) else None
-    store = zarr_store(source.uri, options)
+    store = zarr_store(source.uri, options, refused_is_missing=refused_is_missing)
     wanted = source.zarr_options.consolidated
     try:
         with warnings.catch_warnings():
@@ -102,7 +97,7 @@ def _open_as(source: Source, zarr_format: int | None) -> Any:
     except FileNotFoundError:
         raise StoreError(_not_found(source, zarr_format)) from None
     except ValueError as error:
-        if wanted and "onsolidated" in str(error):
+        if wanted and not isinstance(error, json.JSONDecodeError):
             raise StoreError(
                 f"{shown(source.uri)} has no consolidated metadata: leave out source.zarr_options.consolidated"
             ) from None

