@@ -64,8 +64,8 @@ class Filled:
 def fill(chunk: Chunk, model: Model, spread: Spread | None = None) -> Filled:
     """Fills the gaps of one window.
 
-    Every finite value of the target is kept bit for bit, off the mask as well. A gap is filled on land where every
-    feature is known. Held-out values that the target still has are observed values of the product.
+    Every finite value of the target is kept bit for bit, off the mask as well. A gap is filled on land where the model
+    has a value: where every feature is known, or imputed as in training. Held-out values that the target still has are observed values of the product.
 
     Args:
         chunk: any window; split and held-out cells play no part.
@@ -88,12 +88,12 @@ def source_flags(chunk: Chunk, predicted: NDArray[np.floating], extrapolated: ND
     Args:
         chunk: the window.
         predicted: the model's values ``(time, lat, lon)`` in K; where they are not finite in the target's type, nothing
-            can be filled.
+            can be filled: a feature is missing that the model does not impute.
         extrapolated: where a feature lies outside the range the model was trained on ``(time, lat, lon)``.
     """
     with np.errstate(over="ignore"):
         finite = np.isfinite(predicted.astype(chunk.target.dtype, copy=False))
-    fillable = chunk.land[None] & chunk.features_complete() & finite
+    fillable = chunk.land[None] & finite
     flag = np.where(
         fillable, np.where(extrapolated, SourceFlag.EXTRAPOLATED, SourceFlag.FILLED), SourceFlag.NOT_FILLABLE
     )
@@ -221,8 +221,8 @@ def _flag_attributes(label: str) -> dict[str, Any]:
         "standard_name": "status_flag",
         "flag_values": np.array(list(SourceFlag), np.uint8),
         "flag_meanings": " ".join(SourceFlag.meanings()),
-        "comment": "extrapolated: filled where a feature lies outside the range the model was trained on; "
-        "not_fillable: no value, off the mask or with a feature missing",
+        "comment": "extrapolated: filled where a feature lies outside the range the model was trained on, or is "
+        "imputed; not_fillable: no value, off the mask or with a feature missing",
     }
 
 

@@ -158,7 +158,7 @@ def score_chunk(
 ) -> Tally:
     """Scores the predictions of one window that holds all times.
 
-    A cell is scored where it could be filled: on land, with every feature and a finite prediction. ``test`` scores the
+    A cell is scored where it could be filled: on land, with a finite prediction. ``test`` scores the
     visible cells of the test part against the target, ``held_out_gaps`` the held-out cells against the truth, or
     against the target where no truth is given. A baseline is scored on those of them that it predicts too; its ``n``
     says how many.
@@ -184,8 +184,7 @@ def _score_set(
     name: ScoredSet, chunk: Chunk, predicted: NDArray[np.floating], config: Evaluate, date_sums: DateSums
 ) -> SetTally:
     truth = _observed(name, chunk)
-    predictable = np.isfinite(predicted) & chunk.features_complete()
-    cells = np.nonzero(_scored(name, chunk) & np.isfinite(truth) & predictable)
+    cells = np.nonzero(_scored(name, chunk) & np.isfinite(truth) & np.isfinite(predicted))
     values, observed = predicted[cells], truth[cells]
     weight = cos_lat(chunk.lat)[cells[1]]
     in_gaps = name == "held_out_gaps" and "gap_size" in config.groups and len(observed) > 0
