@@ -58,6 +58,16 @@ def test_no_secret_in_arguments_log_directory_or_repr(object_store):
         assert not path.is_file() or secret.encode() not in path.read_bytes(), path
 
 
+def test_data_can_be_read_as_soon_as_the_server_is_up_again(tmp_path, lead_to):
+    """The volumes appear some tenths of a second after the bucket."""
+    for run in range(3):
+        with embedded_store(tmp_path, "lst") as store:
+            lead_to(store)
+            for before in range(run):
+                assert objects.get_bytes(f"s3://lst/{before}") == bytes(1000)
+            objects.put_bytes(f"s3://lst/{run}", bytes(1000))
+
+
 def test_data_outlive_the_server_and_keys_do_not(tmp_path, lead_to, object_store):
     """``object_store`` is there only to have two servers at once."""
     with embedded_store(tmp_path, "lst") as first:

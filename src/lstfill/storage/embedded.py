@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import io
 import logging
 import os
 import secrets
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 LOG_NAME = "seaweedfs.log"
+_SENTINEL = ".ready"  # an object that is always in the bucket
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 10
 _GRPC_OFFSET = 10_000  # SeaweedFS takes a second port that much higher
@@ -193,16 +195,20 @@ def _is_free(port: int) -> bool:
 
 
 def _wait(process: subprocess.Popen[bytes], store: EmbeddedStore) -> None:
-    """Waits for the bucket: the port answers some tenths of a second before it is there."""
+    """Waits until an object of the bucket can be read.
+
+    The port answers before the bucket is there; and after a restart the bucket is there before the volumes are, so
+    that data stored earlier would be answered with an internal error.
+    """
     client = _client(store)
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise StoreError(f"the object store ended at once (status {process.returncode}): see {store.log}")
-        if _has_bucket(client, store.bucket):
+        if _answers(client, store.bucket):
             return
         time.sleep(0.1)
-    raise StoreError(f"the object store did not make its bucket within {_START_TIMEOUT_S} s: see {store.log}")
+    raise StoreError(f"the object store did not serve its bucket within {_START_TIMEOUT_S} s: see {store.log}")
 
 
 def _client(store: EmbeddedStore) -> Any:
@@ -219,12 +225,22 @@ def _client(store: EmbeddedStore) -> Any:
     )
 
 
-def _has_bucket(client: Any, bucket: str) -> bool:
-    from minio.error import MinioException
+def _answers(client: Any, bucket: str) -> bool:
+    """Reads back the object that the first start left; writes it if this is the first."""
+    from minio.error import MinioException, S3Error
     from urllib3.exceptions import HTTPError
 
     try:
-        return bool(client.bucket_exists(bucket_name=bucket))
+        if not client.bucket_exists(bucket_name=bucket):
+            return False
+        try:
+            client.stat_object(bucket_name=bucket, object_name=_SENTINEL)
+        except S3Error as error:
+            if error.code != "NoSuchKey":
+                return False
+            client.put_object(bucket_name=bucket, object_name=_SENTINEL, data=io.BytesIO(b"ready"), length=5)
+        with client.get_object(bucket_name=bucket, object_name=_SENTINEL) as answer:
+            return bool(answer.read() == b"ready")
     except (MinioException, HTTPError):
         return False
 
