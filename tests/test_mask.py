@@ -49,6 +49,15 @@ def test_agrees_with_the_source_where_rounding_does_not_decide():
     np.testing.assert_array_equal(mask.land(lat, lon), globe.is_land(lat[:, None], lon[None]))
 
 
+def test_a_grid_of_5_arc_minutes_gets_what_the_source_gives_its_centres():
+    """Centres on the source's own cell edges, as in the Earth System Data Cube: scores against its mask miss no cell."""
+    from global_land_mask import globe
+
+    lat, lon = 90 - 1 / 24 - np.arange(2160) / 12, -180 + 1 / 24 + np.arange(4320) / 12
+    rows = slice(300, 700)
+    assert np.array_equal(mask.land(lat[rows], lon), globe.is_land(lat[rows, None], lon[None, :]))
+
+
 def test_share_of_land(world):
     # A third of the cells of an equal-angle grid is land (33.2 % on the full grid), 29 % of the area.
     assert world.mean() == pytest.approx(0.332, abs=0.005)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from lstfill.errors import DataError
 
 # Cell centres of 5 arc minute grids lie exactly on edges of the 30 arc second mask, where the last bit of a coordinate
-# would decide. 2 m to the south east outweighs the rounding of a float32 longitude (0.8 m) and is nothing in 1 km.
+# would decide. 2 m to the north east outweighs the rounding of a float32 longitude (0.8 m), is nothing in 1 km, and is
+# where the mask's own index arithmetic puts double precision centres.
 _OFF_EDGE_DEG = 2e-5
 
 
@@ -26,9 +27,9 @@ def land(lat: NDArray[np.floating], lon: NDArray[np.floating]) -> NDArray[np.boo
     """
     from global_land_mask import globe
 
-    south = np.clip(np.asarray(lat, np.float64) - _OFF_EDGE_DEG, -90, 90)
+    north = np.clip(np.asarray(lat, np.float64) + _OFF_EDGE_DEG, -90, 90)
     east = (np.asarray(lon, np.float64) + _OFF_EDGE_DEG + 180) % 360 - 180
-    is_land: NDArray[np.bool_] = globe.is_land(south[:, None], east[None, :])
+    is_land: NDArray[np.bool_] = globe.is_land(north[:, None], east[None, :])
     return is_land
 
 
