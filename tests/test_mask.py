@@ -50,7 +50,7 @@ def test_agrees_with_the_source_where_rounding_does_not_decide():
 
 
 def test_a_grid_of_5_arc_minutes_gets_what_the_source_gives_its_centres():
-    """Centres on the source's own cell edges, as in the Earth System Data Cube: scores against its mask miss no cell."""
+    """Centres on the source's own cell edges, as in the Earth System Data Cube."""
     from global_land_mask import globe
 
     lat, lon = 90 - 1 / 24 - np.arange(2160) / 12, -180 + 1 / 24 + np.arange(4320) / 12
