@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lstfill.split.balance import usable
+
 if TYPE_CHECKING:
     from lstfill.cube import Chunk
     from lstfill.preprocess.thinning import Selection
@@ -36,17 +38,6 @@ class Samples:
     def take(self, rows: NDArray[np.intp] | slice) -> Samples:
         """The given rows, in the given order."""
         return Samples(self.x[rows], self.y[rows], self.cell[rows])
-
-
-def usable(chunk: Chunk, missing: Missing = "drop") -> NDArray[np.bool_]:
-    """Where a cell can be learned from or scored ``(time, lat, lon)``: on the mask, observed, not held out.
-
-    Args:
-        chunk: the cells.
-        missing: with ``drop`` every feature must be finite; otherwise a missing one is imputed later. The target
-            is never imputed.
-    """
-    return chunk.visible() & chunk.features_complete() if missing == "drop" else chunk.visible()
 
 
 def usable_cells(chunk: Chunk, part: Part, missing: Missing = "drop") -> NDArray[np.int64]:
