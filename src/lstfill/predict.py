@@ -65,7 +65,8 @@ def fill(chunk: Chunk, model: Model, spread: Spread | None = None) -> Filled:
     """Fills the gaps of one window.
 
     Every finite value of the target is kept bit for bit, off the mask as well. A gap is filled on land where the model
-    has a value: where every feature is known, or imputed as in training. Held-out values that the target still has are observed values of the product.
+    has a value: where every feature is known, or imputed as in training. Held-out values that the target still has are
+    observed values of the product.
 
     Args:
         chunk: any window; split and held-out cells play no part.
