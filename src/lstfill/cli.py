@@ -83,8 +83,10 @@ def _version() -> str:
 
 
 def _run_step(options: argparse.Namespace) -> Any:
+    from lstfill import compute
     from lstfill.configfile import load
 
+    compute.bound_arenas()
     config = load(options.config)
     _, sections, inputs = _STEPS[options.step]
     given: dict[str, Any] = {name: getattr(config, name) for name in sections}

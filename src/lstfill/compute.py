@@ -7,7 +7,9 @@ are in flight at a time, so that memory is bounded by chunks and not by the cube
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,9 @@ IN_FLIGHT_PER_WORKER = 2
 """One item at work and one waiting: a worker never idles, and never holds more than that."""
 
 CONNECT_TIMEOUT_S = 20
+
+_M_ARENA_MAX = -8  # malloc.h of glibc
+_ARENAS = 2
 
 
 class _Submitted(Protocol):
@@ -65,6 +70,19 @@ class Engine:
                 future.cancel()
 
 
+def bound_arenas() -> None:
+    """Keeps the C library from giving every thread a heap of its own, which it never gives back.
+
+    With them a step's peak grows with the number of chunks it has seen; with two it stays the same. Takes effect for
+    threads that start later; without glibc it does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
+
+
 @contextlib.contextmanager
 def cluster(config: Cluster) -> Iterator[Engine]:
     """Opens the workers of a configuration and closes them in every ending.
@@ -75,6 +93,7 @@ def cluster(config: Cluster) -> Iterator[Engine]:
     Raises:
         LstfillError: if a scheduler does not answer.
     """
+    bound_arenas()
     opened = {"threads": _threads, "local": _local, "scheduler": _scheduler}[config.kind]
     with opened(config) as engine:
         yield engine
