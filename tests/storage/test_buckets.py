@@ -47,6 +47,15 @@ def test_what_can_be_wrong(s3, monkeypatch, use, name, value, text):
     assert "wrong-secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("use", [buckets.ensure_bucket, buckets.probe])
+@pytest.mark.parametrize("bucket", ["x", "Upper_Case", "two..dots"])
+def test_names_that_no_bucket_can_have(s3, use, bucket):
+    with pytest.raises(
+        StoreError, match=r"the address is not valid .*: check the name|there is no bucket 'Upper_Case'"
+    ):
+        use(f"s3://{bucket}/runs")
+
+
 def test_without_keys(no_credentials, monkeypatch):
     monkeypatch.setenv("LSTFILL_S3_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(StoreError, match="there are no S3 credentials: set LSTFILL_S3_ACCESS_KEY_ID"):

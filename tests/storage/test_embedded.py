@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,17 @@ def test_data_outlive_the_server_and_keys_do_not(tmp_path, lead_to, object_store
     assert not _alive(second.pid)
 
 
+def test_servers_start_at_once(tmp_path):
+    """All on the same machine, each with ports of its own."""
+
+    def run(number):
+        with embedded_store(tmp_path / str(number), "lst") as store:
+            return store.endpoint_url
+
+    with ThreadPoolExecutor(3) as pool:
+        assert len(set(pool.map(run, range(3)))) == 3
+
+
 @linux
 def test_it_ends_when_its_parent_is_killed(tmp_path):
     code = (
@@ -109,15 +121,16 @@ def test_it_is_stopped_when_the_work_fails(tmp_path):
     assert not _alive(store.pid)
 
 
-def test_a_second_start_on_other_ports(tmp_path, monkeypatch):
-    """The first try finds its port taken; the second takes another."""
+def test_it_starts_again_on_other_ports(tmp_path, monkeypatch):
+    """The first two tries find a port taken; the third takes others."""
     taken = embedded.socket.socket()
     taken.bind(("127.0.0.1", 0))
     taken.listen()
-    ports = iter([taken.getsockname()[1], embedded._free_port()])
-    monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
+    busy, free = dict.fromkeys(embedded._PARTS, taken.getsockname()[1]), embedded._free_ports
+    tries = iter([lambda: free() | {"s3": busy["s3"]}, lambda: free() | {"filer": busy["filer"]}, free])
+    monkeypatch.setattr(embedded, "_free_ports", lambda: next(tries)())
     with embedded_store(tmp_path, "lst") as store:
-        assert not store.endpoint_url.endswith(f":{taken.getsockname()[1]}")
+        assert not store.endpoint_url.endswith(f":{busy['s3']}")
     taken.close()
 
 

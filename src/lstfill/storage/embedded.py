@@ -32,8 +32,9 @@ logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 LOG_NAME = "seaweedfs.log"
 _SENTINEL = ".ready"  # an object that is always in the bucket
-_START_TIMEOUT_S = 60
+_START_TIMEOUT_S = 30
 _STOP_TIMEOUT_S = 10
+_PARTS = ("s3", "master", "volume", "filer", "admin")
 _GRPC_OFFSET = 10_000  # SeaweedFS takes a second port that much higher
 _PORTS = range(20_000, 30_000)  # below what systems hand out to clients, and 10,000 higher still a port
 
@@ -114,8 +115,8 @@ def _binary() -> str:
 
 
 def _start(binary: str, directory: Path, bucket: str) -> tuple[subprocess.Popen[bytes], EmbeddedStore]:
-    """Starts the server; a second time if it ended, because another program may have taken a port meanwhile."""
-    for last in (False, True):
+    """Starts the server; again if it ended, because another program may have taken a port meanwhile."""
+    for last in (False, False, True):
         process, store = _launch(binary, directory, bucket)
         try:
             _wait(process, store)
@@ -133,8 +134,10 @@ def _start(binary: str, directory: Path, bucket: str) -> tuple[subprocess.Popen[
 
 
 def _launch(binary: str, directory: Path, bucket: str) -> tuple[subprocess.Popen[bytes], EmbeddedStore]:
-    port, key, secret = _free_port(), secrets.token_hex(10), Secret(secrets.token_urlsafe(30))
-    arguments = [binary, *_arguments(directory, bucket, port)]
+    ports, key, secret = _free_ports(), secrets.token_hex(10), Secret(secrets.token_urlsafe(30))
+    arguments = [binary, *_arguments(directory, bucket, ports)]
+    for left in directory.glob("m[0-9]*"):  # of the elections of earlier starts, a directory a port
+        shutil.rmtree(left, ignore_errors=True)
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
     environment |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
     log = directory / LOG_NAME
@@ -149,24 +152,27 @@ def _launch(binary: str, directory: Path, bucket: str) -> tuple[subprocess.Popen
             cwd=directory,
             start_new_session=True,  # Ctrl-C ends us first, so that what we are writing is not cut off
         )
-    endpoint = f"http://{HOST}:{port}"
+    endpoint = f"http://{HOST}:{ports['s3']}"
     return process, EmbeddedStore(endpoint, bucket, log, _env(endpoint, key, secret), process.pid)
 
 
-def _arguments(directory: Path, bucket: str, port: int) -> list[str]:
+def _arguments(directory: Path, bucket: str, ports: dict[str, int]) -> list[str]:
     return [
         "-logtostderr=true",
         "mini",
         f"-dir={directory}",
         f"-ip={HOST}",
         f"-ip.bind={HOST}",  # or control ports without a password listen on every interface
-        f"-s3.port={port}",
+        # All ports are chosen: two servers that start at once would look for the same ones and both take them.
+        *(f"-{part}.port={port}" for part, port in ports.items()),
         f"-bucket={bucket}",
         "-s3.autoCreateBucket=false",  # a misspelled bucket is an error, as anywhere else
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         "-webdav=false",
         "-admin.ui=false",
+        # One master needs no memory of elections; with it, a restart may wait many seconds for a leader.
+        "-master.resumeState=false",
         "-master.telemetry=false",  # or it reports to a server outside
         "-volume.preStopSeconds=0",
     ]
@@ -177,12 +183,16 @@ def _env(endpoint: str, key: str, secret: str) -> dict[str, str]:
     return {WORKSPACE + name: value for name, value in values.items()}
 
 
-def _free_port() -> int:
-    for _ in range(100):
+def _free_ports() -> dict[str, int]:
+    """A port for each part of the server, all different."""
+    ports: dict[str, int] = {}
+    for _ in range(1000):
         port = _PORTS[secrets.randbelow(len(_PORTS))]
-        if _is_free(port) and _is_free(port + _GRPC_OFFSET):
-            return port
-    raise StoreError(f"no free port between {_PORTS.start} and {_PORTS.stop} on {HOST} for the object store")
+        if port not in ports.values() and _is_free(port) and _is_free(port + _GRPC_OFFSET):
+            ports[_PARTS[len(ports)]] = port
+        if len(ports) == len(_PARTS):
+            return ports
+    raise StoreError(f"no free ports between {_PORTS.start} and {_PORTS.stop} on {HOST} for the object store")
 
 
 def _is_free(port: int) -> bool:
@@ -195,7 +205,7 @@ def _is_free(port: int) -> bool:
 
 
 def _wait(process: subprocess.Popen[bytes], store: EmbeddedStore) -> None:
-    """Waits until an object of the bucket can be read.
+    """Waits until objects of the bucket can be read and written.
 
     The port answers before the bucket is there; and after a restart the bucket is there before the volumes are, so
     that data stored earlier would be answered with an internal error.
@@ -226,7 +236,7 @@ def _client(store: EmbeddedStore) -> Any:
 
 
 def _answers(client: Any, bucket: str) -> bool:
-    """Reads back the object that the first start left; writes it if this is the first."""
+    """Reads the object that the start before left, if there was one, and writes it again."""
     from minio.error import MinioException, S3Error
     from urllib3.exceptions import HTTPError
 
@@ -234,15 +244,15 @@ def _answers(client: Any, bucket: str) -> bool:
         if not client.bucket_exists(bucket_name=bucket):
             return False
         try:
-            client.stat_object(bucket_name=bucket, object_name=_SENTINEL)
+            with client.get_object(bucket_name=bucket, object_name=_SENTINEL) as answer:
+                answer.read()
         except S3Error as error:
             if error.code != "NoSuchKey":
                 return False
-            client.put_object(bucket_name=bucket, object_name=_SENTINEL, data=io.BytesIO(b"ready"), length=5)
-        with client.get_object(bucket_name=bucket, object_name=_SENTINEL) as answer:
-            return bool(answer.read() == b"ready")
+        client.put_object(bucket_name=bucket, object_name=_SENTINEL, data=io.BytesIO(b"ready"), length=5)
     except (MinioException, HTTPError):
         return False
+    return True
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -114,7 +114,12 @@ def _explain_rest(error: Exception, names: set[str], code: str, place: _Place) -
     if code or isinstance(error, OSError) or "ClientError" in names:
         what = f"{code or type(error).__name__}: {_first_line(error)}"
         return f"{_where(place)} answered with an error ({what}): try again later"
-    if names & {"ParamValidationError", "InvalidURL", "NonHttpUrlClientError", "InvalidUrlClientError"}:
+    if "bucket name" in str(error) or names & {
+        "ParamValidationError",
+        "InvalidURL",
+        "NonHttpUrlClientError",
+        "InvalidUrlClientError",
+    }:
         return f"the address is not valid ({_first_line(error)}): check the name of the bucket and the host"
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) or names & {
         "MetadataValidationError",
