@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import logging
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Source
 from lstfill.cube import DIMS, Recipe, Window, assert_source, chunk_windows, normalise, read_window, select
 from lstfill.errors import DataError
-from lstfill.steps.provenance import describe, pointer_to
+from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
 from lstfill.storage import stores
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def run(source: Source, *, output: str, cluster: Cluster | None = None) -> Point
         StoreError: if the source cannot be opened or the output not be written.
         DataError: listing all that is wrong with the source.
     """
-    cube, selected, _ = _opened(source.model_dump_json())
+    refuse_own_input(output, source.uri)
+    key = (source.model_dump_json(), uuid.uuid4().hex)
+    cube, selected, _ = _opened(*key)
     shape: Triple = tuple(cube.sizes[dim] for dim in DIMS)  # type: ignore[assignment]
     chunks = _chunks(selected, source, shape)
     stores.create(
@@ -60,18 +63,21 @@ def run(source: Source, *, output: str, cluster: Cluster | None = None) -> Point
     )
     windows = chunk_windows(shape, chunks)
     with compute.cluster(cluster or Cluster()) as engine:
-        copy = functools.partial(_copy, source.model_dump_json(), output)
+        copy = functools.partial(_copy, key, output)
         copied = list(engine.map(copy, windows))
     facts = _facts(cube, source, chunks, copied)
-    digest = hashlib.sha256("".join(item.digest for item in copied).encode()).hexdigest()
+    digest = hashlib.sha256("".join([facts["grid"], *(item.digest for item in copied)]).encode()).hexdigest()
     provenance = describe("ingest", section=source, content=digest, facts=facts)
     stores.commit(output, provenance)
     return pointer_to(output, provenance)
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(source_json: str) -> tuple[xr.Dataset, xr.Dataset, dict[str, Recipe]]:
-    """The normalised cube (lazy), the selected source and its recipes; opened once a process."""
+def _opened(source_json: str, run: str) -> tuple[xr.Dataset, xr.Dataset, dict[str, Recipe]]:  # noqa: ARG001
+    """The normalised cube (lazy), the selected source and its recipes; opened once a process and run.
+
+    Between two runs the source may have been written anew, and a process may live longer than a run.
+    """
     source = Source.model_validate_json(source_json)
     ds = stores.open_source(source)
     assert_source(ds, source)
@@ -80,9 +86,9 @@ def _opened(source_json: str) -> tuple[xr.Dataset, xr.Dataset, dict[str, Recipe]
     return cube, selected, recipes
 
 
-def _copy(source_json: str, output: str, window: Window) -> _Copied:
-    source = Source.model_validate_json(source_json)
-    _, selected, recipes = _opened(source_json)
+def _copy(key: tuple[str, str], output: str, window: Window) -> _Copied:
+    source = Source.model_validate_json(key[0])
+    _, selected, recipes = _opened(*key)
     with stores.source_errors(source):
         values, out_of_range = read_window(selected, _due(recipes, window), window)
     for name, part in values.items():

@@ -13,7 +13,7 @@ from lstfill.artifacts import Pointer
 from lstfill.config import Mask
 from lstfill.cube import Window
 from lstfill.errors import DataError
-from lstfill.steps.provenance import describe, pointer_to
+from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
 from lstfill.steps.reader import Grid, Reader
 from lstfill.storage import stores
 
@@ -34,6 +34,7 @@ def run(mask: Mask, *, cube: str, output: str) -> Pointer:
     """
     import xarray as xr
 
+    refuse_own_input(output, cube)
     grid = Reader.open(cube).grid
     land = _land(mask, cube, grid)
     excluded = [_ever(cube, name, grid) for name in mask.exclude]

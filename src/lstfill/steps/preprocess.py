@@ -20,8 +20,8 @@ from lstfill.config import Cluster, Preprocess
 from lstfill.cube import Window, chunk_windows
 from lstfill.preprocess import Accumulator, Samples, Selection, Shuffler, Strata, Thinning
 from lstfill.split import PARTS, Part
-from lstfill.steps.provenance import describe, pointer_to
-from lstfill.steps.reader import Reader, split_table
+from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
+from lstfill.steps.reader import Reader
 from lstfill.storage import stores
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ def run(
         DataError: if a variable does not vary in the train part.
         ConfigError: if a custom scaling cannot be used.
     """
+    refuse_own_input(output, cube, land, parts)
     reader = Reader.open(cube, land, parts)
     windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
     with tempfile.TemporaryDirectory(prefix="lstfill-") as scratch:
@@ -92,9 +93,10 @@ def _name(part: Part) -> str:
 
 def _selections(engine: Engine, preprocess: Preprocess, reader: Reader, windows: list[Window]) -> dict[Part, Selection]:
     """Which cells to keep of each part where there is a limit; takes a pass over the cube of its own."""
-    if not preprocess.max_samples or reader.parts is None:
+    table = reader.table
+    if not preprocess.max_samples or table is None:
         return {}
-    strata = Strata.over(reader.grid.shape, split_table(reader.parts).block)
+    strata = Strata.over(reader.grid.shape, table.block)
     thinnings = {part: Thinning(strata, preprocess.max_samples, preprocess.seed) for part in PARTS}
     for cells in engine.map(functools.partial(_usable_cells, reader, preprocess), windows):
         for part, thinning in thinnings.items():

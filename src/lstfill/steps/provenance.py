@@ -13,10 +13,13 @@ from lstfill.artifacts import Pointer
 from lstfill.config import Section
 from lstfill.errors import StoreError
 from lstfill.storage import objects, stores
-from lstfill.storage.address import join
+from lstfill.storage.address import is_s3, join, local_path, scheme, shown
 
 SEAL = "provenance.json"
 """Object that makes a directory of objects whole; it is written last."""
+
+# One of these is there as soon as anything is, in the order in which directories are copied.
+_OURS = (SEAL, "evaluation.json", "history.json", "loss.png", "model.json")
 
 
 def describe(
@@ -63,6 +66,55 @@ def step_section(step: str) -> str:
     return "source" if step == "ingest" else step
 
 
+def refuse_own_input(output: str, *inputs: str | None) -> None:
+    """Refuses to write where a step reads: what is there would be wiped before it is read.
+
+    Args:
+        output: address to write to.
+        inputs: addresses that are read; those that are not given do not count.
+
+    Raises:
+        StoreError: if one lies in the other, or they are the same.
+    """
+    target = _place(output)
+    for address in filter(None, inputs):
+        place = _place(address)
+        if f"{place}/".startswith(f"{target}/") or f"{target}/".startswith(f"{place}/"):
+            raise StoreError(
+                f"{shown(output)} is to be written while {shown(address)} is read, which it would wipe or spoil: "
+                "choose another place for the output"
+            )
+
+
+def _place(address: str) -> str:
+    """An address that is equal for the same place."""
+    if scheme(address) == "file" and not address.startswith("models:"):
+        return str(local_path(address).resolve())
+    return address.rstrip("/")
+
+
+def begin(uri: str) -> None:
+    """Begins a directory of objects: takes the seal of an earlier one away, or a killed step would leave it whole.
+
+    Raises:
+        StoreError: if something is there that is not ours.
+    """
+    if _occupied(uri) and not _is_ours(uri):
+        raise StoreError(f"{shown(uri)} holds something that lstfill did not write: choose another place")
+    objects.remove(join(uri, SEAL))
+
+
+def _occupied(uri: str) -> bool:
+    if is_s3(uri):
+        return objects.exists(uri)
+    path = local_path(uri)
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+def _is_ours(uri: str) -> bool:
+    return any(objects.exists(join(uri, name)) for name in _OURS)
+
+
 def seal(uri: str, provenance: Mapping[str, Any]) -> None:
     """Makes a directory of objects whole; call it after everything else is written."""
     objects.put_json(join(uri, SEAL), dict(provenance))
@@ -78,7 +130,15 @@ def origin_of(uri: str) -> dict[str, Any]:
     if not uri.rstrip("/").endswith(".zarr") and objects.exists(sealed):
         found: dict[str, Any] = objects.get_json(sealed)
         return found
-    return stores.provenance(uri)
+    try:
+        return stores.provenance(uri)
+    except StoreError:
+        if not _is_ours(uri):
+            raise
+    raise StoreError(
+        f"{shown(uri)} is not whole: the step that wrote it did not finish (it has no {SEAL}). "
+        "Run that step again; it overwrites what is there"
+    )
 
 
 def pointer_to(uri: str, provenance: Mapping[str, Any], **facts: Any) -> Pointer:

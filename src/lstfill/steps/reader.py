@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +56,8 @@ class Reader:
         land: address of the mask; None before it is made, then every cell is land.
         parts: address of the split; None before it is made.
         truth: name of the variable behind held-out gaps of kind given.
+        held_out: whether the split holds values out.
+        identities: of cube and split, so that one written anew is never taken for the one opened before.
     """
 
     cube: str
@@ -64,6 +66,8 @@ class Reader:
     land: str | None = None
     parts: str | None = None
     truth: str | None = None
+    held_out: bool = False
+    identities: tuple[str, str] = ("", "")
 
     @classmethod
     def open(cls, cube: str, land: str | None = None, parts: str | None = None) -> Reader:
@@ -74,23 +78,30 @@ class Reader:
             DataError: if mask or split belong to another grid.
         """
         origin = refuse_foreign(cube, "ingest", "the work cube")
-        truth = None
+        reader = cls(cube, origin["facts"]["target"], tuple(origin["facts"]["features"]), land, parts)
+        reader = replace(reader, identities=(origin["identity"], ""))
         if land:
             _same_grid(cube, land, refuse_foreign(land, "mask", "the land mask")["facts"], origin["facts"])
-        if parts:
-            facts = refuse_foreign(parts, "split", "the split")["facts"]
-            _same_grid(cube, parts, facts, origin["facts"])
-            truth = facts["truth"]
-        return cls(cube, origin["facts"]["target"], tuple(origin["facts"]["features"]), land, parts, truth)
+        if not parts:
+            return reader
+        split = refuse_foreign(parts, "split", "the split")
+        facts, identities = split["facts"], (origin["identity"], split["identity"])
+        _same_grid(cube, parts, facts, origin["facts"])
+        return replace(reader, truth=facts["truth"], held_out=bool(facts["held_out"]), identities=identities)
 
     @property
     def grid(self) -> Grid:
         """Coordinates and chunks of the cube."""
-        return grid_of(self.cube)
+        return _grid_of(self.cube, self.identities[0])
+
+    @property
+    def table(self) -> SplitTable | None:
+        """The table of the split; None before it is made."""
+        return None if self.parts is None else _table_of(self.parts, self.identities[1])
 
     def chunk(self, window: Window) -> Chunk:
         """Reads one window of everything there is."""
-        grid, (time, lat, lon) = self.grid, window.slices
+        grid, table, (time, lat, lon) = self.grid, self.table, window.slices
         names = [self.target, *self.features, *([self.truth] if self.truth else [])]
         values = stores.read(self.cube, window, names)
         return Chunk(
@@ -102,7 +113,7 @@ class Reader:
             target=values[self.target],
             features={name: values[name] for name in self.features},
             land=self._land(window),
-            part=None if self.parts is None else split_table(self.parts).part_in(window),
+            part=None if table is None else table.part_in(window),
             held_out=self._held_out(window),
             truth=values[self.truth] if self.truth else None,
         )
@@ -114,14 +125,14 @@ class Reader:
         return land
 
     def _held_out(self, window: Window) -> NDArray[np.bool_] | None:
-        if self.parts is None or not _has_held_out(self.parts):
+        if self.parts is None or not self.held_out:
             return None
         held_out: NDArray[np.bool_] = stores.read(self.parts, window, ["held_out"])["held_out"]
         return held_out
 
 
 @functools.lru_cache(maxsize=8)
-def grid_of(uri: str) -> Grid:
+def _grid_of(uri: str, identity: str) -> Grid:  # noqa: ARG001 - part of the key alone
     """Coordinates and chunks of a work cube; opened once a process."""
     with stores.open_whole(uri) as ds:
         target = stores.provenance(uri)["facts"]["target"]
@@ -130,17 +141,12 @@ def grid_of(uri: str) -> Grid:
 
 
 @functools.lru_cache(maxsize=8)
-def split_table(uri: str) -> SplitTable:
+def _table_of(uri: str, identity: str) -> SplitTable:  # noqa: ARG001 - part of the key alone
     """The table of a split; opened once a process."""
     from lstfill.split import SplitTable
 
     with stores.open_whole(uri) as ds:
         return SplitTable.from_dataset(ds.drop_vars("held_out", errors="ignore").load())
-
-
-@functools.lru_cache(maxsize=8)
-def _has_held_out(uri: str) -> bool:
-    return bool(stores.provenance(uri)["facts"]["held_out"])
 
 
 def columns_of(grid: Grid) -> list[Window]:

@@ -16,7 +16,7 @@ from lstfill.config import Cluster, Split
 from lstfill.cube import Chunk, Window, is_global_lon
 from lstfill.errors import DataError
 from lstfill.split import GapTable, SplitTable
-from lstfill.steps.provenance import describe, pointer_to
+from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
 from lstfill.steps.reader import Reader, Triple, columns_of
 from lstfill.storage import stores
 
@@ -62,6 +62,7 @@ def run(split: Split, *, cube: str, land: str, output: str, cluster: Cluster | N
         StoreError: if an input is missing or not whole, or the output cannot be written.
         DataError: if a part is empty, or there is nothing to hold out.
     """
+    refuse_own_input(output, cube, land)
     reader = Reader.open(cube, land)
     _assert_there(split, cube)
     windows = columns_of(reader.grid)
