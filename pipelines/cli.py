@@ -87,6 +87,7 @@ def _run(options: argparse.Namespace) -> None:
     from pipelines.local import workspace
 
     config = _load(options)
+    _prepare(options.summary)
     with workspace(options.workspace) as place:
         _run_in(config, place, options)
 
@@ -95,6 +96,7 @@ def _demo(options: argparse.Namespace) -> None:
     from lstfill.steps import synthetic
     from pipelines.local import workspace
 
+    _prepare(options.summary)
     with workspace(options.workspace) as place:
         os.environ["LSTFILL_DEMO_CUBE"] = f"{place.root}/sources/esdc-like.zarr"
         config = _load(options)
@@ -118,15 +120,25 @@ def _run_in(config: Config, place: Workspace, options: argparse.Namespace) -> No
         summary = run(config, place, cache=options.cache, on_step=progress).to_dict()
     except RunFailedError as error:
         failure = {"step": error.step, "message": error.message, "log": str(error.log)}
-        _write_summary(options.summary, {"status": "failed", "steps": [], "error": failure})
+        _write_summary(options.summary, {"status": "failed", "steps": error.steps, "error": failure})
         raise
     _write_summary(options.summary, summary)
     _show(summary, options.workspace)
 
 
+def _prepare(file: Path | None) -> None:
+    """Tries before the work that a file can be written after it; what an older run left there goes."""
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("", encoding="utf-8")
+    except OSError as error:
+        raise LstfillError(f"cannot write {file}: {error.strerror or error}; name another file") from None
+
+
 def _write_summary(path: Path | None, summary: dict[str, Any]) -> None:
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -155,9 +167,10 @@ def _show(summary: dict[str, Any], workspace: str) -> None:
 
 def _score_table(summary: dict[str, Any]) -> Table:
     table = Table("", "MAE K", "RMSE K", "bias K", "cells", title="Scores", title_justify="left")
-    rows = {"test cells": summary["scores"]["test"], "held-out gaps": summary["scores"].get("held_out_gaps")}
-    for name, scores in summary["baselines"].items():
-        rows[f"{name.replace('_', ' ')}, held-out gaps"] = scores.get("held_out_gaps")
+    found = summary["scores"]
+    rows = {"test cells": found["test"], "held-out gaps": found["held_out_gaps"]}
+    for name, scores in found["baselines"].items():
+        rows[f"{name.replace('_', ' ')}, held-out gaps"] = scores["held_out_gaps"]
     for name, scores in rows.items():
         if scores:
             errors = [_number(scores[key]) for key in ("mae_k", "rmse_k", "bias_k")]
@@ -184,6 +197,8 @@ def _export(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from pipelines.local import workspace
 
+    if "://" in options.workspace:
+        raise LstfillError(f"{options.workspace} is open already: serve is for a workspace that is a directory")
     with workspace(options.workspace) as place:
         endpoint = os.environ["LSTFILL_S3_ENDPOINT_URL"]
         access = place.directory / "store" / "access.env"
@@ -210,6 +225,9 @@ def _compile(options: argparse.Namespace) -> None:
 
     from pipelines.pipeline import lstfill
 
+    if options.out.suffix not in (".yaml", ".yml", ".json"):
+        raise LstfillError(f"cannot write {options.out}: its name must end in .yaml, .yml or .json")
+    _prepare(options.out)
     compiler.Compiler().compile(lstfill, str(options.out))
     console.print(f"{options.out}")
 

@@ -27,12 +27,13 @@ OnStep = Callable[[str, StepRecord], None]
 
 
 class RunFailedError(LstfillError):
-    """A run that did not succeed: which step, and its message."""
+    """A run that did not succeed: which step, its message, and the steps until then."""
 
-    def __init__(self, step: str, message: str, log: Path) -> None:
+    def __init__(self, step: str, message: str, log: Path, steps: list[dict[str, Any]]) -> None:
         self.step = step
         self.message = message
         self.log = log
+        self.steps = steps
         super().__init__(f"{step} failed: {message}\nThe whole log is in {log}")
 
 
@@ -125,8 +126,11 @@ def run(config: Config, place: Workspace, *, cache: bool, on_step: OnStep) -> Su
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(RunLog(path, on_step)) as log:
         outputs = _execute(arguments(config, place.root), place.directory, log, cache)
-    steps = [record.to_dict() for record in log.steps.values()]
-    return Summary("succeeded", steps, _results(outputs, place.directory))
+    return Summary("succeeded", _records(log), _results(outputs, place.directory))
+
+
+def _records(log: RunLog) -> list[dict[str, Any]]:
+    return [record.to_dict() for record in log.steps.values()]
 
 
 def _execute(values: dict[str, Any], directory: Path, log: RunLog, cache: bool) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def _execute(values: dict[str, Any], directory: Path, log: RunLog, cache: bool) 
             outputs: dict[str, Any] = lstfill(**values).outputs
     except RuntimeError as error:
         step, message = log.failure or ("the pipeline", str(error))
-        raise RunFailedError(step, message, log.path) from None
+        raise RunFailedError(step, message, log.path, _records(log)) from None
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
@@ -163,12 +167,22 @@ def _results(outputs: dict[str, Any], directory: Path) -> dict[str, Any]:
     model = artifacts.read(outputs["model"].path)
     report = directory / "report.html"
     shutil.copyfile(outputs["report"].path, report)
-    facts = evaluation.facts
     return {
-        "scores": facts["scores"],
-        "baselines": facts["baselines"],
+        "scores": _scores(evaluation.facts),
         "filled": artifacts.read(outputs["filled"].path).uri,
         "report": str(report),
         "model": model.uri,
         "mlflow": {"tracking_uri": model.facts["tracking_uri"], "run_id": model.facts["run_id"]},
     }
+
+
+def _scores(facts: dict[str, Any]) -> dict[str, Any]:
+    """The scores as the summary has them: of the test part and the held-out gaps, and the baselines' on the gaps."""
+    parts = {name: _shown(facts["scores"].get(name)) for name in ("test", "held_out_gaps")}
+    baselines = {name: {"held_out_gaps": _shown(of.get("held_out_gaps"))} for name, of in facts["baselines"].items()}
+    return {**parts, "baselines": baselines}
+
+
+def _shown(scores: dict[str, Any] | None) -> dict[str, Any] | None:
+    # A pointer leaves out what is not defined; whoever reads the summary finds the same keys always.
+    return None if scores is None else {key: scores.get(key) for key in ("mae_k", "rmse_k", "bias_k", "r2", "n")}
