@@ -67,6 +67,21 @@ def test_an_anonymous_source_takes_nothing_from_the_environment(environment):
     assert named["endpoint_url"] == "https://minio:9000"
 
 
+def test_a_source_without_endpoint_lies_where_its_own_variable_says(environment, monkeypatch):
+    environment(WORK, OWN)
+    monkeypatch.setenv("LSTFILL_SOURCE_S3_ENDPOINT_URL", "http://elsewhere:1")
+    options = source_options(Source(uri="s3://b/c"))
+    assert (options["endpoint_url"], options["key"]) == ("http://elsewhere:1", "own-key")
+
+
+def test_a_source_on_aws_takes_no_key_and_no_endpoint_of_the_workspace(environment, monkeypatch):
+    environment(WORK)
+    monkeypatch.setenv("LSTFILL_SOURCE_S3_ENDPOINT_URL", "aws")
+    options = source_options(Source(uri="s3://b/c"))
+    assert not {"endpoint_url", "key", "secret"} & set(options), "profiles and roles are botocore's to find"
+    assert options["config_kwargs"]["ignore_configured_endpoint_urls"]
+
+
 @pytest.mark.parametrize(
     ("families", "endpoint_url", "key", "expected"),
     [

@@ -5,7 +5,7 @@ Our own names come first because on a cluster Kubeflow's launcher shares the con
 
 ===========================  ============================================================================
 ``LSTFILL_S3_*``             the workspace: ``ENDPOINT_URL``, ``ACCESS_KEY_ID``, ``SECRET_ACCESS_KEY``, ``REGION``
-``LSTFILL_SOURCE_S3_*``      keys of a signed source that lies in another store than the workspace (the same names)
+``LSTFILL_SOURCE_S3_*``      a signed source that lies in another store than the workspace (the same names)
 ``AWS_*``                    what stands in for either
 ===========================  ============================================================================
 """
@@ -30,6 +30,8 @@ SOURCE = "LSTFILL_SOURCE_S3_"
 AWS = "AWS_"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_REGION = "us-east-1"
+ON_AWS = "aws"
+"""Value of an endpoint variable that means AWS itself, where an empty one means "not given"."""
 
 # An endpoint that is not there fails after 3 connections of 3 s; a stalled transfer is dropped after 20 s and repeated.
 CONNECT_TIMEOUT_S = 3
@@ -63,8 +65,9 @@ def source_options(source: Source) -> dict[str, Any]:
     """Arguments of ``s3fs.S3FileSystem`` for the source, which need not lie where the workspace does.
 
     An anonymous source is read from its own endpoint or from AWS, whatever endpoint the environment sets for the
-    workspace. A signed source without an endpoint lies in the workspace's store. A signed source with another endpoint
-    takes the first keys of ``LSTFILL_SOURCE_S3_*``, ``AWS_*``, ``LSTFILL_S3_*``.
+    workspace. A signed source without an endpoint lies where ``LSTFILL_SOURCE_S3_ENDPOINT_URL`` says (``aws`` for AWS
+    itself), else in the workspace's store. A signed source with another endpoint takes the first keys of
+    ``LSTFILL_SOURCE_S3_*``, ``AWS_*``, ``LSTFILL_S3_*``; on AWS the workspace's are left out.
 
     Raises:
         StoreError: if half a pair of keys is set, or the endpoint is not an address.
@@ -72,9 +75,14 @@ def source_options(source: Source) -> dict[str, Any]:
     if source.anonymous:
         return _anonymous(source.endpoint_url)
     workspace = _endpoint(WORKSPACE, AWS)
-    if source.endpoint_url is None or source.endpoint_url.rstrip("/") == workspace:
+    place = source.endpoint_url or os.environ.get(f"{SOURCE}ENDPOINT_URL") or workspace
+    if place == ON_AWS:
+        options = _signed(None, SOURCE, AWS)
+        options["config_kwargs"]["ignore_configured_endpoint_urls"] = True
+        return options
+    if place is None or place.rstrip("/") == workspace:
         return _signed(workspace, SOURCE, WORKSPACE, AWS)
-    return _signed(source.endpoint_url, SOURCE, AWS, WORKSPACE)
+    return _signed(place, SOURCE, AWS, WORKSPACE)
 
 
 def endpoint(options: dict[str, Any]) -> str:
