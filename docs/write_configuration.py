@@ -18,7 +18,8 @@ HEAD = """# Configuration
 One YAML file describes a run; `pipelines/configs/` has three to start from. Unknown keys are refused, and every key but
 `source.uri` has a default. `${LSTFILL_NAME:-default}` in a text is taken from the environment. Credentials never stand
 here: they come from `LSTFILL_S3_ACCESS_KEY_ID`, `LSTFILL_S3_SECRET_ACCESS_KEY`, `LSTFILL_S3_ENDPOINT_URL` and
-`LSTFILL_S3_REGION`, or from the `AWS_` variables of the same names.
+`LSTFILL_S3_REGION`, or from the `AWS_` variables of the same names. A source in another store than the workspace takes
+`LSTFILL_SOURCE_S3_` variables before them.
 
 In the pipeline's parameters a key is `section_key`, for instance `train_epochs`; the rarer keys of a section travel in
 its `section_options`.

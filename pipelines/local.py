@@ -17,6 +17,7 @@ from lstfill.config import Config
 from lstfill.errors import LstfillError
 from lstfill.storage.buckets import ensure_bucket
 from lstfill.storage.embedded import embedded_store
+from lstfill.storage.options import source_environment
 from pipelines.parameters import arguments
 from pipelines.progress import RunLog, StepRecord
 
@@ -44,10 +45,16 @@ class Workspace:
     Attributes:
         directory: logs, KFP's outputs, MLflow's database, the report.
         root: prefix of all stores, an address in an object store.
+        source_environment: what leads to the user's own store while an embedded one has the workspace's names.
     """
 
     directory: Path
     root: str
+    source_environment: dict[str, str] = field(default_factory=dict)
+
+    def environment_for(self, uri: str) -> dict[str, str]:
+        """Variables with which a step finds a source, which may lie in this workspace or elsewhere."""
+        return {} if uri.startswith(f"{self.root}/") else self.source_environment
 
 
 @dataclass
@@ -80,8 +87,9 @@ def workspace(place: str) -> Iterator[Workspace]:
             yield Workspace(directory, place.rstrip("/"))
         return
     directory = _made(Path(place))
+    outside = source_environment()
     with embedded_store(directory / "store", BUCKET) as store, _environment(store.env | _tracking(directory)):
-        yield Workspace(directory, f"s3://{BUCKET}")
+        yield Workspace(directory, f"s3://{BUCKET}", outside)
 
 
 def _made(directory: Path) -> Path:
@@ -124,7 +132,7 @@ def run(config: Config, place: Workspace, *, cache: bool, on_step: OnStep) -> Su
     """
     path = place.directory / "logs" / time.strftime("run-%Y%m%d-%H%M%S.log")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(RunLog(path, on_step)) as log:
+    with contextlib.closing(RunLog(path, on_step)) as log, _environment(place.environment_for(config.source.uri)):
         outputs = _execute(arguments(config, place.root), place.directory, log, cache)
     return Summary("succeeded", _records(log), _results(outputs, place.directory))
 

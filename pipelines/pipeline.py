@@ -70,7 +70,7 @@ def lstfill(
         source_features: complete variables the target is learned from
         source_time: first and last date, both included; empty takes all
         source_bbox_deg: west, south, east, north in degrees; empty takes all
-        source_endpoint_url: S3 endpoint of the source; empty is AWS, or the workspace's for a signed source
+        source_endpoint_url: S3 endpoint of the source; empty is AWS if anonymous, else that of the environment
         source_anonymous: read a public bucket without signing
         source_options: further keys of the section source (extras, valid_range_k, units, chunks, zarr_options)
         mask_kind: globe, variable or none

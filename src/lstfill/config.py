@@ -68,7 +68,7 @@ class Source(Section):
     valid_range_k: tuple[float, float] = Field((180.0, 345.0), description="values outside, in K, become missing")
     units: dict[str, str] = Field({}, description="unit of a variable whose attribute is missing or wrong, by name")
     endpoint_url: Maybe[str] = Field(
-        None, description="S3 endpoint of the source; null is AWS, or the workspace's for a signed source"
+        None, description="S3 endpoint of the source; null is AWS if anonymous, else that of the environment"
     )
     anonymous: bool = Field(False, description="read a public bucket without signing")
     chunks: WorkChunks = Field(WorkChunks(), description="chunks of the work cube and of the filled cube")

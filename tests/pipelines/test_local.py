@@ -53,6 +53,16 @@ class TestDirectory:
             raise ZeroDivisionError
         assert access() == {}
 
+    def test_a_source_of_yours_stays_reachable(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("LSTFILL_S3_ENDPOINT_URL", "https://store.example:9000")
+        monkeypatch.setenv("LSTFILL_S3_ACCESS_KEY_ID", "mine")
+        with local.workspace(str(tmp_path)) as place:
+            assert place.environment_for("s3://lstfill/sources/cube.zarr") == {}
+            assert place.environment_for("s3://mine/cube.zarr") == {
+                "LSTFILL_SOURCE_S3_ENDPOINT_URL": "https://store.example:9000",
+                "LSTFILL_SOURCE_S3_ACCESS_KEY_ID": "mine",
+            }
+
     def test_a_tracking_server_of_yours_is_used(self, monkeypatch, tmp_path):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
         with local.workspace(str(tmp_path)):

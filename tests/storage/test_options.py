@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lstfill.config import Source
 from lstfill.errors import StoreError
-from lstfill.storage.options import Secret, endpoint, scrub, source_options, workspace_options
+from lstfill.storage.options import Secret, endpoint, scrub, source_environment, source_options, workspace_options
 
 SECRET = "hardly-guessable-0123456789"
 WORK = {
@@ -80,6 +80,21 @@ def test_a_source_on_aws_takes_no_key_and_no_endpoint_of_the_workspace(environme
     options = source_options(Source(uri="s3://b/c"))
     assert not {"endpoint_url", "key", "secret"} & set(options), "profiles and roles are botocore's to find"
     assert options["config_kwargs"]["ignore_configured_endpoint_urls"]
+
+
+@pytest.mark.parametrize("families", [(), (AWS,), (WORK,), (WORK, OWN), (WORK, AWS)])
+def test_an_embedded_workspace_leaves_the_users_store_reachable(environment, monkeypatch, families):
+    """What led to a source before the embedded store took the workspace's names leads there afterwards."""
+    environment(*families)
+    source = Source(uri="s3://b/c")
+    before = source_options(source)
+    for name, value in source_environment().items():
+        monkeypatch.setenv(name, value)
+    environment(WORK | {"LSTFILL_S3_ENDPOINT_URL": "http://127.0.0.1:1", "LSTFILL_S3_ACCESS_KEY_ID": "embedded"})
+    after = source_options(source)
+    assert [after.get(name) for name in ("endpoint_url", "key", "secret")] == [
+        before.get(name) for name in ("endpoint_url", "key", "secret")
+    ]
 
 
 @pytest.mark.parametrize(

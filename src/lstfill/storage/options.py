@@ -85,6 +85,19 @@ def source_options(source: Source) -> dict[str, Any]:
     return _signed(place, SOURCE, AWS, WORKSPACE)
 
 
+def source_environment() -> dict[str, str]:
+    """Variables that keep leading to the user's own store once an embedded one takes the workspace's names.
+
+    Returns:
+        ``LSTFILL_SOURCE_S3_*`` for what the environment says now of endpoint and keys.
+    """
+    found = {f"{SOURCE}ENDPOINT_URL": _endpoint(SOURCE, WORKSPACE, AWS) or ON_AWS}
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION"):
+        value = os.environ.get(SOURCE + name) or os.environ.get(WORKSPACE + name)
+        found |= {SOURCE + name: value} if value else {}
+    return found
+
+
 def endpoint(options: dict[str, Any]) -> str:
     """Where the options lead, as messages say it."""
     return shown(options.get("endpoint_url") or "AWS")
