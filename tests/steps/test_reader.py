@@ -12,7 +12,19 @@ from lstfill.config import Split
 from lstfill.cube import Window, chunk_windows
 from lstfill.errors import DataError, StoreError
 from lstfill.steps.reader import COLUMN_CELLS, Reader, columns_of
-from tests.steps.chain import CHUNKS, FEATURE, GIVEN, SHAPE, SPLIT, TARGET, TRUTH, make_cube, parts_of, source_of, write_source
+from tests.steps.chain import (
+    CHUNKS,
+    FEATURE,
+    GIVEN,
+    SHAPE,
+    SPLIT,
+    TARGET,
+    TRUTH,
+    make_cube,
+    parts_of,
+    source_of,
+    write_source,
+)
 
 
 @pytest.fixture

@@ -11,8 +11,17 @@ from lstfill import compute
 from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Evaluate, Tracking
 from lstfill.cube import Window
+from lstfill.errors import DataError
 from lstfill.steps import models
-from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_foreign, seal
+from lstfill.steps.provenance import (
+    begin,
+    describe,
+    origin_of,
+    pointer_to,
+    refuse_foreign,
+    refuse_own_input,
+    seal,
+)
 from lstfill.steps.reader import Reader, columns_of
 from lstfill.steps.train import history_of
 from lstfill.storage import objects, stores
@@ -57,12 +66,15 @@ def run(
 
     Raises:
         StoreError: if an input is missing or not whole, or the output cannot be written.
-        DataError: if nothing could be scored.
+        DataError: if nothing could be scored, or the model was trained with another split.
         ConfigError: if the date of the maps is not in the cube.
         TrackingError: if the tracking server cannot be reached.
     """
+    refuse_own_input(output, cube, land, parts, model)
     reader = Reader.open(cube, land, parts)
-    fitted = models.load(model, tracking)
+    fitted = models.load(model, tracking, reader.target, reader.features)
+    _refuse_other_split(model, parts)
+    begin(output)
     with compute.cluster(cluster or Cluster()) as engine:
         windows = columns_of(reader.grid)
         sums = functools.reduce(operator.add, engine.map(functools.partial(_date_sums, reader), windows))
@@ -83,6 +95,15 @@ def run(
     provenance = describe("evaluate", section=evaluate, inputs=inputs, facts=facts)
     seal(output, provenance)
     return pointer_to(output, provenance)
+
+
+def _refuse_other_split(model: str, parts: str) -> None:
+    """Test cells of one split are training cells of another."""
+    trained_with = origin_of(model)["lineage"]["parts"]
+    given = origin_of(parts)["identity"]
+    if trained_with != given:
+        fact = f"was trained with the split {trained_with}, {parts} is {given}"
+        raise DataError(model, [f"{fact}: it may have seen what is to be scored; give its own split, or train again"])
 
 
 def _date_sums(reader: Reader, window: Window) -> DateSums:
@@ -107,8 +128,8 @@ def _report(
     from lstfill.evaluate.report import render
 
     data = _figure_data(evaluate, reader, fitted, tally, model)
-    page = render(_about(reader, fitted, model), scores, data)
-    return page, figures(data, scores)
+    drawn = figures(data, scores)
+    return render(_about(reader, fitted, model), scores, data, drawn), drawn
 
 
 def _figure_data(evaluate: Evaluate, reader: Reader, fitted: Model, tally: Tally, model: str) -> FigureData:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstfill.config import Tracking
+from lstfill.errors import DataError
+from lstfill.steps.provenance import refuse_foreign
 from lstfill.storage import objects
 
 if TYPE_CHECKING:
-    from lstfill.model import Model
+    from collections.abc import Sequence
+
+    from lstfill.model import Card, Model
 
 REGISTRY = "models:/"
 
@@ -36,9 +42,43 @@ def fetch(address: str, tracking: Tracking, into: Path) -> Path:
     return directory
 
 
-def load(address: str, tracking: Tracking) -> Model:
-    """A fitted model, wherever it is; see ``fetch``."""
+def load(address: str, tracking: Tracking, target: str, features: Sequence[str]) -> Model:
+    """A fitted model, wherever it is; see ``fetch``.
+
+    Args:
+        address: of what step ``train`` wrote, or ``models:/name@alias`` in the registry.
+        tracking: where the registry is.
+        target: name of the cube's target.
+        features: names of the cube's features.
+
+    Raises:
+        StoreError: if there is no whole model at the address.
+        TrackingError: if the registry or the model in it cannot be found.
+        DataError: if the model was made for other variables.
+    """
     from lstfill import model
 
+    if not address.startswith(REGISTRY):
+        refuse_foreign(address, "train", "the model")
     with tempfile.TemporaryDirectory(prefix="lstfill-") as scratch:
-        return model.load(fetch(address, tracking, Path(scratch)))
+        fitted = model.load(fetch(address, tracking, Path(scratch)))
+    refuse_other_variables(address, fitted.card, target, features)
+    return fitted
+
+
+def refuse_other_variables(address: str, card: Card, target: str, features: Sequence[str]) -> None:
+    """Refuses a model whose target or features are not those of the cube.
+
+    Raises:
+        DataError: naming both.
+    """
+    if (card.target, *card.features) != (target, *features):
+        fact = f"made for {card.target} from {', '.join(card.features)}"
+        found = f"the cube has {target} from {', '.join(features)}"
+        raise DataError(address, [f"{fact}, {found}: name the variables alike, or train a model"])
+
+
+def digest(model: Model) -> str:
+    """What tells a fitted model from another, wherever it is kept."""
+    text = json.dumps(model.card.to_dict(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -16,7 +16,7 @@ from lstfill.config import Cluster, Predict, Tracking
 from lstfill.cube import Window, chunk_windows
 from lstfill.cube.flags import SourceFlag
 from lstfill.steps import models
-from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_foreign
+from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_foreign, refuse_own_input
 from lstfill.steps.reader import Reader
 from lstfill.storage import stores
 
@@ -56,9 +56,11 @@ def run(
     Raises:
         StoreError: if an input is missing or not whole, or the output cannot be written.
         TrackingError: if the tracking server or a registered model cannot be reached.
+        DataError: if the mask belongs to another grid, or the model was made for other variables.
     """
+    refuse_own_input(output, cube, land, model, evaluation)
     reader = Reader.open(cube, land)
-    fitted = models.load(model, tracking)
+    fitted = models.load(model, tracking, reader.target, reader.features)
     spread = _spread(evaluation)
     _create(predict, reader, fitted, spread, output)
     windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
@@ -69,7 +71,7 @@ def run(
     inputs = {"cube": cube, "land": land}
     inputs |= {} if model.startswith(models.REGISTRY) else {"model": model}
     inputs |= {"evaluation": evaluation} if evaluation else {}
-    provenance = describe("predict", section=predict, inputs=inputs, content=model, facts=facts)
+    provenance = describe("predict", section=predict, inputs=inputs, content=models.digest(fitted), facts=facts)
     stores.commit(output, provenance)
     _log(tracking, model, output, facts)
     return pointer_to(output, provenance)

@@ -14,9 +14,17 @@ from numpy.typing import NDArray
 
 from lstfill.artifacts import Pointer
 from lstfill.config import Tracking, Train
-from lstfill.errors import DataError
 from lstfill.steps import models
-from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_foreign, seal
+from lstfill.steps.provenance import (
+    SEAL,
+    begin,
+    describe,
+    origin_of,
+    pointer_to,
+    refuse_foreign,
+    refuse_own_input,
+    seal,
+)
 from lstfill.steps.shards import StoredShards
 from lstfill.storage import objects, stores
 
@@ -47,9 +55,12 @@ def run(train: Train, tracking: Tracking, *, samples: str, output: str) -> Point
         DataError: if a part has no samples, or a pretrained model was made for other variables.
         LstfillError: if the fit diverges.
     """
+    from lstfill import model as models_of
     from lstfill.tracking import open_run, resolve_uri
 
+    refuse_own_input(output, samples, train.pretrained)
     origin = refuse_foreign(samples, "preprocess", "the samples")
+    begin(output)
     uri = resolve_uri(tracking, None)
     name = f"{train.model} of {', '.join(origin['facts']['features']) or 'nothing'}"
     with tempfile.TemporaryDirectory(prefix="lstfill-") as scratch, open_run(uri, tracking.experiment, name) as active:
@@ -62,7 +73,8 @@ def run(train: Train, tracking: Tracking, *, samples: str, output: str) -> Point
         else:
             facts |= _fit(train, samples, origin, active, directory)
         objects.put_tree(directory, output)
-        provenance = describe("train", section=train, inputs={"samples": samples}, facts=facts)
+        content = models.digest(models_of.load(directory))
+        provenance = describe("train", section=train, inputs={"samples": samples}, content=content, facts=facts)
         seal(output, provenance)
     return pointer_to(output, provenance)
 
@@ -85,11 +97,10 @@ def _take(
     from lstfill import model
 
     fetched = models.fetch(address, tracking, scratch / "fetched")
-    card = model.load(fetched).card
-    wanted = (origin["facts"]["target"], *origin["facts"]["features"])
-    if (card.target, *card.features) != wanted:
-        fact = f"made for {card.target} from {', '.join(card.features)}, the cube has {wanted[0]} from {wanted[1:]}"
-        raise DataError(address, [f"{fact}: name the variables alike, or train a model"])
+    card, facts = model.load(fetched).card, origin["facts"]
+    models.refuse_other_variables(address, card, facts["target"], facts["features"])
+    # Its own seal would make the copy whole before it is.
+    (fetched / SEAL).unlink(missing_ok=True)
     fetched.rename(directory)
     logger.info("took %s as it is", address)
     return {"pretrained": address, "version": address if address.startswith(models.REGISTRY) else None}

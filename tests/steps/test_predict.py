@@ -1,0 +1,300 @@
+"""The filled cube: a CF cube like its source, observed values untouched, the rest filled and flagged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from lstfill.config import Predict, Preprocess
+from lstfill.errors import DataError, StoreError
+from lstfill.steps import predict
+from lstfill.steps.provenance import origin_of
+from lstfill.storage import stores
+from tests.steps.chain import (
+    CHUNKS,
+    FEATURE,
+    SHAPE,
+    TARGET,
+    differing,
+    land,
+    make_cube,
+    source_of,
+    write_source,
+)
+
+SOURCE, UNCERTAINTY, OBSERVED = f"{TARGET}_source", f"{TARGET}_uncertainty", f"{TARGET}_observed"
+
+
+def opened(chain):
+    """The way a user opens it: no options, and no warnings."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return xr.open_zarr(chain.at("filled")).load()
+
+
+def expected(cube, model):
+    """Values and flags of the filled cube by the naive expression."""
+    card = json.loads(Path(model, "model.json").read_text())
+    feature, target = cube[FEATURE].values, cube[TARGET].values
+    line = card["parameters"]["slope"][FEATURE] * feature.astype(np.float64) + card["parameters"]["intercept"]
+    low, high = card["features"][0]["range"]
+    observed = np.isfinite(target)
+    fillable = (cube["land_fraction"].values != 0) & np.isfinite(feature) & ~observed
+    outside = (feature < low) | (feature > high)
+    flag = np.select([observed, fillable & ~outside, fillable], [0, 1, 2], 3)
+    value = np.select([observed, fillable], [target, line.astype(np.float32)], np.nan)
+    return value.astype(np.float32), flag.astype(np.uint8)
+
+
+def work_cube(chain):
+    return xr.open_zarr(chain.at("cube")).load()
+
+
+def test_observed_values_are_kept_bit_for_bit(filled):
+    target, value = filled.array("cube", TARGET), filled.array("filled", TARGET)
+    seen = np.isfinite(target)
+    assert value[seen].tobytes() == target[seen].tobytes()
+    # Sea ice and held-out values too: they are observed.
+    assert (seen & ~land()).any()
+    assert (seen & filled.array("parts", "held_out")).any()
+
+
+def test_gaps_and_flags_are_those_of_the_naive_expression(filled):
+    value, flag = expected(work_cube(filled), filled.at("model"))
+    found = filled.values("filled")
+    np.testing.assert_array_equal(found[SOURCE], flag)
+    np.testing.assert_array_equal(found[TARGET], value)
+    assert set(np.unique(flag)) == {0, 1, 2, 3}
+    assert found[TARGET].dtype == np.float32
+    counts = origin_of(filled.at("filled"))["facts"]["flags"]
+    assert list(counts) == ["observed", "filled", "extrapolated", "not_fillable"]
+    assert list(counts.values()) == np.bincount(flag.ravel()).tolist()
+
+
+def test_no_land_cell_is_left_and_no_sea_cell_is_filled(filled):
+    value, target = filled.array("filled", TARGET), filled.array("cube", TARGET)
+    assert np.isfinite(value[:, land()]).all()
+    np.testing.assert_array_equal(np.isfinite(value[:, ~land()]), np.isfinite(target[:, ~land()]))
+
+
+def test_uncertainty_is_the_held_out_spread_of_the_band_and_only_where_filled(filled):
+    spread = origin_of(filled.at("evaluation"))["facts"]["spread"]
+    assert spread["source"] == "held_out_gaps"
+    found, flag = filled.array("filled", UNCERTAINTY), filled.array("filled", SOURCE)
+    np.testing.assert_array_equal(np.isfinite(found), (flag == 1) | (flag == 2))
+    lat = filled.array("cube", "lat")
+    for band in range(len(spread["n"])):
+        rows = (lat >= spread["edges_deg"][band]) & (lat < spread["edges_deg"][band + 1])
+        wanted = spread["std_k"][band] if spread["n"][band] >= 30 else spread["overall_k"]
+        there = found[:, rows]
+        np.testing.assert_allclose(there[np.isfinite(there)], wanted, rtol=1e-6)
+
+
+def test_without_an_evaluation_the_model_gives_the_uncertainty(fitted, tmp_path):
+    alone = fitted.but(root=tmp_path)
+    alone.filled(**fitted.inputs("cube", "land", "model"), evaluation=None)
+    with opened(alone) as ds:
+        assert "the validation part of the split" in ds[UNCERTAINTY].attrs["comment"]
+        assert np.isfinite(ds[UNCERTAINTY].values[ds[SOURCE].values == 1]).all()
+
+
+def test_it_is_a_cf_cube(filled, cube):
+    with opened(filled) as ds:
+        assert set(ds.data_vars) == {TARGET, SOURCE, UNCERTAINTY}
+        assert ds[TARGET].attrs["units"] == "K"
+        assert ds[TARGET].attrs["standard_name"] == "surface_temperature"
+        assert ds[TARGET].attrs["project_name"] == cube[TARGET].attrs["project_name"]
+        assert ds[TARGET].attrs["ancillary_variables"].split() == [SOURCE, UNCERTAINTY]
+        assert "clear-sky" in ds[TARGET].attrs["comment"]
+        assert list(ds[SOURCE].attrs["flag_values"]) == [0, 1, 2, 3]
+        assert ds[SOURCE].attrs["flag_meanings"] == "observed filled extrapolated not_fillable"
+        assert ds[SOURCE].dtype == np.uint8
+        assert ds[UNCERTAINTY].attrs["units"] == "K"
+        assert "lstfill: gaps of land_surface_temperature filled" in ds.attrs["history"]
+        assert ds.attrs["Conventions"].startswith("CF-")
+        assert ds.attrs["title"] == cube.attrs["title"]
+        for dim in ds.dims:
+            np.testing.assert_array_equal(ds[dim].values, cube[dim].values)
+            assert ds[dim].attrs["standard_name"] == cube[dim].attrs["standard_name"]
+
+
+def test_it_says_how_it_was_made(filled):
+    origin = origin_of(filled.at("filled"))
+    assert set(origin["configuration"]) == {
+        "source", "mask", "split", "preprocess", "train", "evaluate", "predict",
+    }  # fmt: skip
+    assert origin["lineage"]["model"] == origin_of(filled.at("model"))["identity"]
+    assert origin["lineage"]["evaluation"] == origin_of(filled.at("evaluation"))["identity"]
+
+
+GRIDS = {
+    "v2-descending": (2, True, False, CHUNKS),
+    "v3-descending": (3, True, False, (4, 12, 24)),
+    "v3-ascending": (3, False, False, CHUNKS),
+    "v2-0-to-360": (2, True, True, (12, 9, 36)),
+    "v2-ascending-0-to-360": (2, False, True, CHUNKS),
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_grid_direction_chunks_and_format_are_those_of_the_source(filled, tmp_path, grid):
+    zarr_format, descending, east, stored = GRIDS[grid]
+    cube = make_cube().sortby("lat", ascending=not descending)
+    if east:
+        cube = cube.assign_coords(lon=cube["lon"] % 360).sortby("lon")
+    uri = write_source(cube, tmp_path / "source.zarr", stored, zarr_format)
+    other = filled.but(root=tmp_path, source=source_of(uri))
+    other.ingested()
+    other.masked()
+    other.filled(**filled.inputs("model", "evaluation"))
+    value, flag = expected(work_cube(other), filled.at("model"))
+    with opened(other) as ds, opened(filled) as reference:
+        for dim in ("time", "lat", "lon"):
+            np.testing.assert_array_equal(ds[dim].values, cube[dim].values)
+        assert ds[TARGET].encoding["chunks"] == stored == ds[SOURCE].encoding["chunks"]
+        np.testing.assert_array_equal(ds[TARGET].values, value)
+        np.testing.assert_array_equal(ds[SOURCE].values, flag)
+        # The same place has the same value on every grid: nothing is upside down.
+        lon = [place - 360 if place > 180 else place for place in ds["lon"].values]
+        there = reference[TARGET].sel(lat=ds["lat"]).sel(lon=lon, method="nearest")
+        np.testing.assert_array_equal(ds[TARGET].values, there.values)
+    assert zarr.open_group(other.at("filled"), mode="r").metadata.zarr_format == zarr_format
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_the_format_can_be_chosen(filled, tmp_path, zarr_format):
+    other = filled.but(root=tmp_path, predict=Predict(zarr_format=zarr_format))
+    other.filled(**filled.inputs("cube", "land", "model", "evaluation"))
+    assert zarr.open_group(other.at("filled"), mode="r").metadata.zarr_format == zarr_format
+    with opened(other) as ds:
+        assert ds[TARGET].values.tobytes() == filled.array("filled", TARGET).tobytes()
+
+
+def test_observed_values_and_features_are_written_on_demand(filled, tmp_path):
+    for write, more in {"filled+observed": {OBSERVED}, "filled+observed+features": {OBSERVED, FEATURE}}.items():
+        other = filled.but(root=tmp_path / write, predict=Predict(write=write))
+        other.filled(**filled.inputs("cube", "land", "model", "evaluation"))
+        with opened(other) as ds:
+            assert set(ds.data_vars) == {TARGET, SOURCE, UNCERTAINTY, *more}
+            assert ds[OBSERVED].values.tobytes() == filled.array("cube", TARGET).tobytes()
+            if FEATURE in more:
+                assert ds[FEATURE].values.tobytes() == filled.array("cube", FEATURE).tobytes()
+                assert ds[FEATURE].attrs["standard_name"] == "air_temperature"
+
+
+def holey(cube):
+    missing = np.random.default_rng(0).random(SHAPE) < 0.2
+    return cube.assign({FEATURE: cube[FEATURE].where(~missing)})
+
+
+def test_a_missing_feature_is_not_fillable(scored, cube, tmp_path):
+    uri = write_source(holey(cube), tmp_path / "source.zarr")
+    other = scored.but(root=tmp_path, source=source_of(uri))
+    other.ingested()
+    other.masked()
+    other.filled(**scored.inputs("model", "evaluation"))
+    value, flag = expected(work_cube(other), scored.at("model"))
+    found = other.values("filled")
+    np.testing.assert_array_equal(found[SOURCE], flag)
+    np.testing.assert_array_equal(found[TARGET], value)
+    assert (flag[:, land()] == 3).any()
+
+
+def test_an_imputed_feature_is_filled_and_flagged_as_extrapolated(chain, cube, tmp_path, monkeypatch):
+    from lstfill.steps import evaluate
+
+    monkeypatch.setattr(evaluate, "_report", lambda *_: ("", {}))
+    uri = write_source(holey(cube), tmp_path / "source.zarr")
+    imputing = chain.but(source=source_of(uri), preprocess=Preprocess(missing="mean"))
+    imputing.prepared()
+    imputing.trained()
+    scores = imputing.scored().facts["scores"]
+    imputing.filled()
+    found, work = imputing.values("filled"), work_cube(imputing)
+    lost = np.isnan(work[FEATURE].values) & np.isnan(work[TARGET].values) & land()
+    assert (found[SOURCE][lost] == 2).all()
+    assert np.unique(found[TARGET][lost]).size == 1
+    assert np.isfinite(found[TARGET][:, land()]).all()
+    assert scores["held_out_gaps"]["n"] == imputing.array("parts", "held_out").sum()
+
+
+def test_a_registered_model_fills_the_same(filled, tmp_path):
+    other = filled.but(root=tmp_path)
+    version = origin_of(filled.at("model"))["facts"]["version"]
+    other.filled(**filled.inputs("cube", "land", "evaluation"), model=version)
+    assert differing(other.values("filled"), filled.values("filled")) == []
+    assert origin_of(other.at("filled"))["facts"]["model"] == version
+
+
+def test_plain_pyfunc_predicts_what_the_filled_cube_holds(filled):
+    import mlflow
+    import pandas as pd
+
+    mlflow.set_tracking_uri(filled.tracking.uri)
+    try:
+        model = mlflow.pyfunc.load_model(origin_of(filled.at("model"))["facts"]["version"])
+    finally:
+        mlflow.set_tracking_uri(None)
+    gaps = filled.array("filled", SOURCE) == 1
+    feature = filled.array("cube", FEATURE)[gaps]
+    said = np.asarray(model.predict(pd.DataFrame({FEATURE: feature}))).ravel()
+    np.testing.assert_allclose(said, filled.array("filled", TARGET)[gaps], atol=1e-3)
+
+
+def test_a_rerun_gives_the_same_and_appends_nothing(filled, tmp_path):
+    other = filled.but(root=tmp_path)
+    for _ in range(2):
+        other.filled(**filled.inputs("cube", "land", "model", "evaluation"))
+        assert differing(other.values("filled"), filled.values("filled")) == []
+    assert opened(other).attrs["history"].count("lstfill: gaps of") == 1
+
+
+def test_a_killed_step_leaves_no_filled_cube(filled, tmp_path, monkeypatch):
+    other, real, calls = filled.but(root=tmp_path), stores.write, []
+    inputs = filled.inputs("cube", "land", "model", "evaluation")
+
+    def fail_later(*args):
+        calls.append(args)
+        if len(calls) > 10:
+            raise KeyboardInterrupt
+        real(*args)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(stores, "write", fail_later)
+        with pytest.raises(KeyboardInterrupt):
+            other.filled(**inputs)
+    with pytest.raises(StoreError, match=r"filled\.zarr is not whole"):
+        stores.open_whole(other.at("filled"))
+    other.filled(**inputs)
+    assert differing(other.values("filled"), filled.values("filled")) == []
+
+
+def test_a_mask_of_another_grid_is_refused(filled, chain):
+    smaller = chain.but(source=chain.source.model_copy(update={"bbox_deg": (-180, -90, 180, 60)}))
+    smaller.ingested()
+    with pytest.raises(DataError, match=r"land\.zarr: made for another grid"):
+        smaller.filled(**filled.inputs("land", "model", "evaluation"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model": "evaluation"}, r"evaluation was written by step evaluate, not train: .* of the model"),
+        ({"evaluation": "model"}, r"model was written by step train, not evaluate: .* of the evaluation"),
+        ({"land": "parts"}, r"parts\.zarr was written by step split, not mask: .* of the land mask"),
+        ({"cube": "filled"}, r"filled\.zarr was written by step predict, not ingest: .* of the work cube"),
+    ],
+)
+def test_mixed_up_addresses_are_refused(filled, tmp_path, given, message):
+    inputs = filled.inputs("cube", "land", "model", "evaluation")
+    inputs |= {name: filled.at(other) for name, other in given.items()}
+    with pytest.raises(StoreError, match=message):
+        predict.run(filled.predict, filled.tracking, **inputs, output=f"{tmp_path}/filled.zarr")
+    assert not (tmp_path / "filled.zarr").exists()
