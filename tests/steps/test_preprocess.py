@@ -1,0 +1,161 @@
+"""Samples: every usable cell once, in one random order, with statistics of the train part alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lstfill import preprocess as samples_of
+from lstfill.config import Preprocess
+from lstfill.errors import DataError, StoreError
+from lstfill.storage import stores
+from tests.steps.chain import FEATURE, SHAPE, TARGET, TRUTH, land, parts_of, source_of, write_source
+
+PARTS = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def data(prepared, tmp_path_factory):
+    """A chain with cube, mask and split, that writes samples of its own."""
+    chain = prepared.but(root=tmp_path_factory.mktemp("samples"))
+    chain.ingested()
+    chain.masked()
+    chain.parted()
+    return chain
+
+
+def facts_of(chain):
+    return stores.provenance(chain.at("samples"))["facts"]
+
+
+def usable(chain, *, features=True):
+    cube = chain.values("cube")
+    seen = np.isfinite(cube[TARGET]) & land() & ~chain.array("parts", "held_out")
+    return seen & np.isfinite(cube[FEATURE]) if features else seen
+
+
+def test_every_usable_cell_of_a_part_is_a_sample_once(prepared):
+    samples, cube, part = prepared.values("samples"), prepared.values("cube"), parts_of(prepared)
+    for number, name in enumerate(PARTS):
+        cells = samples[f"{name}_cell"]
+        np.testing.assert_array_equal(np.sort(cells), np.flatnonzero(usable(prepared) & (part == number)))
+        np.testing.assert_array_equal(samples[f"{name}_y"], cube[TARGET].ravel()[cells])
+        np.testing.assert_array_equal(samples[f"{name}_x"][:, 0], cube[FEATURE].ravel()[cells])
+        assert facts_of(prepared)["samples"][name] == cells.size
+
+
+def test_the_order_is_random_and_not_that_of_the_map(prepared):
+    cells = prepared.array("samples", "train_cell")
+    assert abs(np.corrcoef(cells, np.arange(cells.size))[0, 1]) < 0.1
+
+
+def test_the_seed_draws_the_order_and_nothing_else(data):
+    data.sampled()
+    before = data.values("samples")
+    data.but(preprocess=Preprocess(seed=1)).sampled()
+    after = data.values("samples")
+    assert not np.array_equal(before["train_cell"], after["train_cell"])
+    np.testing.assert_array_equal(np.sort(before["train_cell"]), np.sort(after["train_cell"]))
+
+
+def test_statistics_and_scaling_are_those_of_the_train_part(prepared):
+    train, facts = usable(prepared) & (parts_of(prepared) == 0), facts_of(prepared)
+    for name in (TARGET, FEATURE):
+        values = prepared.array("cube", name)[train].astype(np.float64)
+        found = facts["statistics"]["variables"][name]
+        assert (found["n"], found["min"], found["max"]) == (values.size, values.min(), values.max())
+        assert facts["scaling"][name]["offset"] == pytest.approx(values.mean(), rel=1e-9)
+        assert facts["scaling"][name]["scale"] == pytest.approx(values.std(), rel=1e-9)
+        everything = prepared.array("cube", name)[usable(prepared)].astype(np.float64)
+        assert facts["scaling"][name]["offset"] != pytest.approx(everything.mean(), rel=1e-9)
+
+
+def test_the_other_scalings(data):
+    data.but(preprocess=Preprocess(scaling="normalize")).sampled()
+    found = facts_of(data)["statistics"]["variables"][FEATURE]
+    scale = found["max"] - found["min"]
+    assert facts_of(data)["scaling"][FEATURE] == {"offset": found["min"], "scale": scale}
+    data.but(preprocess=Preprocess(scaling="none")).sampled()
+    assert facts_of(data)["scaling"][TARGET] == {"offset": 0, "scale": 1}
+
+
+def test_no_tail_is_lost_whatever_the_size_of_a_shard(data, prepared, monkeypatch):
+    monkeypatch.setattr(samples_of, "SHARD_SAMPLES", 100)
+    data.sampled()
+    mine, theirs = data.values("samples"), prepared.values("samples")
+    for name in mine:
+        np.testing.assert_array_equal(mine[name], theirs[name])
+    assert mine["train_y"].size % 100
+
+
+def test_max_samples_is_kept_exactly_in_every_part_and_spread(data):
+    data.but(preprocess=Preprocess(max_samples=300)).sampled()
+    samples, part = data.values("samples"), parts_of(data)
+    for number, name in enumerate(PARTS):
+        assert samples[f"{name}_cell"].size == min(300, np.count_nonzero(usable(data) & (part == number)))
+        assert np.isin(samples[f"{name}_cell"], np.flatnonzero(usable(data) & (part == number))).all()
+    time, lat, _ = np.unravel_index(samples["train_cell"], SHAPE)
+    assert set(time) == set(range(SHAPE[0]))
+    assert len(set(lat // 6)) == 6
+
+
+@pytest.fixture(scope="module")
+def holey(prepared, cube, tmp_path_factory):
+    """The same with a feature that is missing here and there."""
+    root = tmp_path_factory.mktemp("holey")
+    missing = np.random.default_rng(0).random(SHAPE) < 0.2
+    uri = write_source(cube.assign({FEATURE: cube[FEATURE].where(~missing)}), root / "source.zarr")
+    chain = prepared.but(root=root, source=source_of(uri))
+    chain.ingested()
+    chain.masked()
+    chain.parted()
+    return chain
+
+
+def test_cells_with_a_missing_feature_are_dropped(holey):
+    holey.sampled()
+    train = np.flatnonzero(usable(holey) & (parts_of(holey) == 0))
+    np.testing.assert_array_equal(np.sort(holey.array("samples", "train_cell")), train)
+    assert facts_of(holey)["impute"] == {}
+
+
+@pytest.mark.parametrize("constant", [None, 250.0])
+def test_features_are_imputed_and_the_target_never(holey, constant):
+    section = {"missing": "mean"} if constant is None else {"missing": "constant", "constant": constant}
+    holey.but(preprocess=Preprocess(**section)).sampled()
+    samples, facts = holey.values("samples"), facts_of(holey)
+    train = usable(holey, features=False) & (parts_of(holey) == 0)
+    np.testing.assert_array_equal(np.sort(samples["train_cell"]), np.flatnonzero(train))
+    assert np.isfinite(samples["train_y"]).all()
+    # The mean is of what was there, and the holes stay holes until they are read for the fit.
+    seen = holey.array("cube", FEATURE)[train].astype(np.float64)
+    assert np.isnan(samples["train_x"]).sum() == np.isnan(seen).sum() > 0
+    assert facts["impute"][FEATURE] == pytest.approx(np.nanmean(seen) if constant is None else constant)
+    assert TARGET not in facts["impute"]
+
+
+def test_latitudes_and_lineage_come_along(prepared, cube):
+    np.testing.assert_array_equal(prepared.array("samples", "lat"), cube["lat"].values)
+    facts = facts_of(prepared)
+    assert facts["units"] == {TARGET: "K", FEATURE: "K"}
+    assert facts["lineage"]["mask_digest"] == stores.provenance(prepared.at("land"))["facts"]["digest"]
+    assert facts["lineage"]["split"]["report"] == stores.provenance(prepared.at("parts"))["facts"]["report"]
+
+
+def test_a_variable_that_does_not_vary_is_named_and_nothing_is_whole(chain):
+    flat = chain.but(source=chain.source.model_copy(update={"features": ["flat"], "uri": _flat(chain)}))
+    flat.ingested()
+    flat.masked()
+    flat.parted()
+    with pytest.raises(DataError, match=r"'flat' is 1 in all \d+ samples: scaling 'standardize' would divide by"):
+        flat.sampled()
+    with pytest.raises(StoreError, match="not whole"):
+        flat.trained()
+
+
+def _flat(chain):
+    with xr.open_zarr(chain.source.uri) as ds:
+        cube = ds.load()
+    cube["flat"] = (cube[TRUTH] * 0 + 1).astype("float32").assign_attrs(units="1")
+    return write_source(cube, chain.root.parent / "flat.zarr")
