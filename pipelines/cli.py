@@ -54,6 +54,8 @@ def _log_warnings() -> None:
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     logging.basicConfig(handlers=[handler], format="%(levelname)s %(name)s: %(message)s")
+    # What it repeats either works or ends in a message of ours.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def _escaped(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from lstfill import artifacts
 from lstfill.config import Config
 from lstfill.errors import LstfillError
-from lstfill.storage.buckets import ensure_bucket
+from lstfill.storage.buckets import ensure_bucket, probe
 from lstfill.storage.embedded import embedded_store
 from lstfill.storage.options import source_environment
 from pipelines.parameters import arguments
@@ -83,6 +83,7 @@ def workspace(place: str) -> Iterator[Workspace]:
     if "://" in place:
         directory = _made(DEFAULT_DIRECTORY)
         ensure_bucket(place)
+        probe(place)
         with _environment(_tracking(directory)):
             yield Workspace(directory, place.rstrip("/"))
         return
@@ -94,7 +95,7 @@ def workspace(place: str) -> Iterator[Workspace]:
 
 def _made(directory: Path) -> Path:
     directory = directory.absolute()
-    ensure_bucket(str(directory))
+    probe(str(directory))
     return directory
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import logging
 import sys
+import tempfile
 from typing import Any
 
 from lstfill.errors import LstfillError
@@ -42,19 +44,35 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
-    from rich.console import Console
-
+    # What it repeats either works or ends in a message of ours.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         pointer = options.function(options)
     except LstfillError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(f"error: {error}")
-        return 1
+        return _failed(str(error))
+    except OSError as error:
+        # Stores tell of their own disks; what is left are temporary files.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        where = tempfile.gettempdir()
+        return _failed(f"cannot write temporary files in {where}: {error.strerror}; free some, or set TMPDIR")
     except KeyboardInterrupt:
         return 130
-    Console(highlight=False, soft_wrap=True, markup=False).print(f"{pointer.step}: {pointer.uri}")
+    _say(f"{pointer.step}: {pointer.uri}")
     if options.verbose:
         logging.getLogger(__name__).info("%s", json.dumps(pointer.facts, default=str))
     return 0
+
+
+def _failed(message: str) -> int:
+    _say(f"error: {message}", stderr=True)
+    return 1
+
+
+def _say(text: str, *, stderr: bool = False) -> None:
+    from rich.console import Console
+
+    Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False).print(text)
 
 
 def _parser() -> argparse.ArgumentParser:
