@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 import zarr
 
-from lstfill.config import Predict, Preprocess
+from lstfill import mask as masks
+from lstfill.config import Block, Evaluate, Mask, Predict, Preprocess, Source, Split, Train
 from lstfill.errors import DataError, StoreError
 from lstfill.steps import predict
 from lstfill.steps.provenance import origin_of
@@ -18,8 +19,10 @@ from lstfill.storage import stores
 from tests.steps.chain import (
     CHUNKS,
     FEATURE,
+    LAND,
     SHAPE,
     TARGET,
+    TRUTH,
     differing,
     land,
     make_cube,
@@ -298,3 +301,62 @@ def test_mixed_up_addresses_are_refused(filled, tmp_path, given, message):
     with pytest.raises(StoreError, match=message):
         predict.run(filled.predict, filled.tracking, **inputs, output=f"{tmp_path}/filled.zarr")
     assert not (tmp_path / "filled.zarr").exists()
+
+
+def test_defaults_alone_run_from_source_to_filled_cube(chain, cube, tmp_path, monkeypatch):
+    monkeypatch.setattr(masks, "land", lambda *_: land())
+    plain = chain.but(
+        source=Source(uri=chain.source.uri),
+        mask=Mask(),
+        # A small cube needs small blocks; all else is as nobody has configured it.
+        split=Split(block=Block(time=4, lat=6, lon=9)),
+        train=Train(),
+        evaluate=Evaluate(),
+    )
+    plain.prepared()
+    plain.trained()
+    assert plain.scored().facts["scores"]["test"]["mae_k"] < 2.7
+    assert plain.filled().facts["flags"]["filled"] > 0
+
+
+def test_the_score_says_how_wrong_the_fill_is(scored, tmp_path):
+    inputs = scored.inputs("cube", "land", "model", "evaluation")
+    there = scored.but(root=tmp_path)
+    there.filled(**inputs)
+    found, truth = there.values("filled"), scored.array("cube", TRUTH)
+    gaps = (found[f"{TARGET}_source"] == 1) | (found[f"{TARGET}_source"] == 2)
+    error = np.abs(found[TARGET] - truth)[gaps].mean()
+    scores = origin_of(scored.at("evaluation"))["facts"]["scores"]
+    # The truth behind real gaps is known for a made-up planet alone: the scores must foretell it.
+    assert scores["held_out_gaps"]["mae_k"] == pytest.approx(error, abs=0.25)
+    assert scores["test"]["mae_k"] == pytest.approx(error, abs=0.25)
+
+
+def test_cells_colder_than_all_that_was_trained_on_are_flagged(chain, scored, cube, tmp_path):
+    frozen = cube.copy(deep=True)
+    frozen[FEATURE].to_numpy()[:, -2:] -= 60
+    polar = chain.but(source=source_of(write_source(frozen, tmp_path / "source.zarr")))
+    polar.ingested()
+    polar.masked()
+    polar.filled(**scored.inputs("model", "evaluation"))
+    flag, value = polar.array("filled", f"{TARGET}_source")[:, -2:], polar.array("filled", TARGET)[:, -2:]
+    assert set(np.unique(flag[np.isnan(polar.array("cube", TARGET)[:, -2:])])) == {2}
+    assert value[flag == 2].min() < 200
+
+
+def test_a_source_with_units_alone_is_enough(chain, cube, scored, tmp_path):
+    bare = xr.Dataset(
+        {
+            name: (cube[name].dims, cube[name].to_numpy(), {"units": "K"} if name in (TARGET, FEATURE) else {})
+            for name in (TARGET, FEATURE, LAND)
+        },
+        {name: cube[name].to_numpy() for name in ("time", "lat", "lon")},
+    )
+    plain = chain.but(source=source_of(write_source(bare, tmp_path / "source.zarr"), extras=[LAND]))
+    plain.ingested()
+    plain.masked()
+    plain.filled(**scored.inputs("model", "evaluation"))
+    with xr.open_zarr(plain.at("filled")) as ds:
+        assert ds[TARGET].attrs["long_name"] == "land surface temperature"
+        assert ds["lat"].attrs["units"] == "degrees_north"
+        assert np.isfinite(ds[TARGET].to_numpy()[:, land()]).all()

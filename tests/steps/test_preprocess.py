@@ -9,8 +9,9 @@ import xarray as xr
 from lstfill import preprocess as samples_of
 from lstfill.config import Preprocess
 from lstfill.errors import DataError, StoreError
+from lstfill.steps import preprocess
 from lstfill.storage import stores
-from tests.steps.chain import FEATURE, SHAPE, TARGET, TRUTH, land, parts_of, source_of, write_source
+from tests.steps.chain import CHUNKS, FEATURE, SHAPE, TARGET, TRUTH, differing, land, parts_of, source_of, write_source
 
 PARTS = ("train", "validation", "test")
 
@@ -159,3 +160,46 @@ def _flat(chain):
         cube = ds.load()
     cube["flat"] = (cube[TRUTH] * 0 + 1).astype("float32").assign_attrs(units="1")
     return write_source(cube, chain.root.parent / "flat.zarr")
+
+
+def test_gaps_of_unused_variables_drop_nothing(chain, cube, prepared, tmp_path):
+    nothing = cube[TARGET].copy(data=np.full(SHAPE, np.nan, "float32"))
+    uri = write_source(cube.assign(burnt_area=nothing), tmp_path / "source.zarr")
+    more = chain.but(source=source_of(uri, extras=[*prepared.source.extras, "burnt_area"]))
+    more.prepared()
+    assert differing(more.values("samples"), prepared.values("samples")) == []
+
+
+def test_a_second_run_of_each_step_appends_nothing(chain, prepared):
+    for _ in range(2):
+        chain.prepared()
+    for store in ("cube", "land", "parts", "samples"):
+        assert differing(chain.values(store), prepared.values(store)) == [], store
+
+
+def test_samples_and_statistics_take_one_pass(prepared, tmp_path, monkeypatch):
+    real, read = stores.read, []
+
+    def counted(uri, window, names):
+        read.extend((name, window) for name in names)
+        return real(uri, window, names)
+
+    monkeypatch.setattr(stores, "read", counted)
+    there = prepared.but(root=tmp_path)
+    preprocess.run(there.preprocess, **prepared.inputs("cube", "land", "parts"), output=there.at("samples"))
+    chunks = np.prod([-(-size // step) for size, step in zip(SHAPE, CHUNKS, strict=True)])
+    for name in (TARGET, FEATURE):
+        assert len([window for variable, window in read if variable == name]) == chunks
+    assert len(set(read)) == len(read)
+
+
+def test_one_imputed_value_whatever_the_chunks(chain, cube, tmp_path):
+    # The south lacks more than the north: means of single chunks would differ.
+    missing = np.random.default_rng(0).random(SHAPE) < np.linspace(0, 0.8, SHAPE[1])[None, :, None]
+    uri = write_source(cube.assign({FEATURE: cube[FEATURE].where(~missing)}), tmp_path / "source.zarr")
+    found = []
+    for chunks in ((0, 0, 0), (12, 6, 72)):
+        holey = chain.but(source=source_of(uri, chunks=chunks), preprocess=Preprocess(missing="mean"))
+        found.append(holey.prepared()["preprocess"].facts["impute"])
+    x = holey.array("samples", "train_x").astype(np.float64)
+    assert found[0] == found[1] == {FEATURE: pytest.approx(np.nanmean(x), rel=1e-9)}

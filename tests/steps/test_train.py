@@ -11,6 +11,7 @@ import pytest
 from lstfill.config import Preprocess, Train
 from lstfill.errors import DataError, LstfillError, StoreError, TrackingError
 from lstfill.model import History, load
+from lstfill.model.linear import build, fold
 from lstfill.steps import train
 from lstfill.steps.provenance import SEAL, origin_of
 from lstfill.steps.shards import StoredShards
@@ -204,3 +205,14 @@ def test_few_samples_are_enough(prepared, tmp_path):
     few.prepared()
     few.trained()
     assert load(Path(few.at("model"))).card.parameters["slope"][FEATURE] == pytest.approx(1.12, abs=0.15)
+
+
+def test_weights_leave_their_initial_values(fitted):
+    origin = origin_of(fitted.at("samples"))
+    view = train._view(fitted.at("samples"), origin)
+    card = json.loads(Path(fitted.at("model"), "model.json").read_text())
+    untrained = fold(build(view, fitted.train.seed), view)
+    assert abs(card["parameters"]["slope"][FEATURE] - untrained["slope"][FEATURE]) > 0.05
+    history = json.loads(Path(fitted.at("model"), "history.json").read_text())
+    assert len(set(history["loss"])) == len(history["loss"])
+    assert history["val_loss"][-1] < history["loss"][0] / 2
