@@ -59,7 +59,9 @@ class Source(Section):
 
     uri: str = Field(min_length=1, description="address of the cube: s3://, https:// or a path; Zarr format 2 or 3")
     target: str = Field("land_surface_temperature", description="variable whose gaps are filled")
-    features: list[str] = Field(["air_temperature_2m"], description="complete variables the target is learned from")
+    features: list[str] = Field(
+        ["air_temperature_2m"], min_length=1, description="complete variables the target is learned from"
+    )
     extras: list[str] = Field([], description="further variables to carry along: masks, a truth, artificial gaps")
     time: Maybe[tuple[str, str]] = Field(None, description="first and last date, both included; null takes all")
     bbox_deg: Maybe[tuple[Degrees, Degrees, Degrees, Degrees]] = Field(

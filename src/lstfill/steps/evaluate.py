@@ -124,12 +124,13 @@ def _score(reader: Reader, model: Model, evaluate: Evaluate, sums: DateSums, win
 def _report(
     evaluate: Evaluate, reader: Reader, fitted: Model, tally: Tally, scores: dict[str, Any], model: str
 ) -> tuple[str, dict[str, Any]]:
-    from lstfill.evaluate.figures import figures
+    from lstfill.evaluate.figures import figures, lead_figure
     from lstfill.evaluate.report import render
 
     data = _figure_data(evaluate, reader, fitted, tally, model)
     drawn = figures(data, scores)
-    return render(_about(reader, fitted, model), scores, data, drawn), drawn
+    page = render(_about(reader, fitted, model), scores, data, drawn)
+    return page, {**drawn, "before_after": lead_figure(data)}
 
 
 def _figure_data(evaluate: Evaluate, reader: Reader, fitted: Model, tally: Tally, model: str) -> FigureData:
