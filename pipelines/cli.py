@@ -159,18 +159,28 @@ def _show(summary: dict[str, Any], workspace: str) -> None:
     where = "" if "://" in workspace else f" --workspace {shlex.quote(workspace)}"
     console.print(f"report       {summary['report']}")
     console.print(f"filled cube  {summary['filled']}")
-    console.print(f"MLflow       run {summary['mlflow']['run_id']}: mlflow ui --backend-store-uri {uri}")
+    console.print(f"MLflow       run {summary['mlflow']['run_id']}")
     console.print("\nNext:")
+    if uri.startswith("sqlite:"):
+        console.print(f"  {_program('mlflow')} ui --backend-store-uri {shlex.quote(uri)}    # the run in MLflow")
+    python = f"{_program('python')} -m pipelines"
     if where:
-        console.print(f"  python -m pipelines export {summary['filled']} filled.zarr{where}    # the cube as files")
-        console.print(f"  python -m pipelines serve{where}    # the object store, open to xarray")
-    console.print("  python -m pipelines run --config my.yaml    # your own cube; every key: docs/configuration.md")
+        console.print(f"  {python} export {summary['filled']} filled.zarr{where}    # the cube as files")
+        console.print(f"  {python} serve{where}    # the object store, open to xarray")
+    console.print(f"  {python} run --config my.yaml    # your own cube; every key: docs/configuration.md")
+
+
+def _program(name: str) -> str:
+    """How to call a program of this environment from here, whether it is activated or not."""
+    beside = Path(sys.executable).with_name(name)
+    here = Path.cwd()
+    return str(beside.relative_to(here)) if beside.exists() and beside.is_relative_to(here) else name
 
 
 def _score_table(summary: dict[str, Any]) -> Table:
     table = Table("", "MAE K", "RMSE K", "bias K", "cells", title="Scores", title_justify="left")
     found = summary["scores"]
-    rows = {"test cells": found["test"], "held-out gaps": found["held_out_gaps"]}
+    rows = {"model, test cells": found["test"], "model, held-out gaps": found["held_out_gaps"]}
     for name, scores in found["baselines"].items():
         rows[f"{name.replace('_', ' ')}, held-out gaps"] = scores["held_out_gaps"]
     for name, scores in rows.items():
