@@ -135,7 +135,8 @@ def run(config: Config, place: Workspace, *, cache: bool, on_step: OnStep) -> Su
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(RunLog(path, on_step)) as log, _environment(place.environment_for(config.source.uri)):
         outputs = _execute(arguments(config, place.root), place.directory, log, cache)
-    return Summary("succeeded", _records(log), _results(outputs, place.directory))
+    report = place.directory / "reports" / f"{path.stem}.html"
+    return Summary("succeeded", _records(log), _results(outputs, report))
 
 
 def _records(log: RunLog) -> list[dict[str, Any]]:
@@ -170,11 +171,11 @@ def _execute(values: dict[str, Any], directory: Path, log: RunLog, cache: bool) 
     return outputs
 
 
-def _results(outputs: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """The summary's entries, from the pointers that the pipeline puts out."""
+def _results(outputs: dict[str, Any], report: Path) -> dict[str, Any]:
+    """The summary's entries, from the pointers that the pipeline puts out; the report is copied to its place."""
     evaluation = artifacts.read(outputs["evaluation"].path)
     model = artifacts.read(outputs["model"].path)
-    report = directory / "report.html"
+    report.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(outputs["report"].path, report)
     return {
         "scores": _scores(evaluation.facts),

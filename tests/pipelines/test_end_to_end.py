@@ -69,7 +69,7 @@ class TestProgress:
         assert [line.start() for line in lines] == sorted(line.start() for line in lines)
         summary = ran.first.summary
         assert f"{summary['scores']['held_out_gaps']['mae_k']:.2f}" in seen
-        assert all(text in seen for text in (summary["filled"], "report.html", "mlflow ui", "python -m pipelines"))
+        assert all(text in seen for text in (summary["filled"], summary["report"], "mlflow ui", "python -m pipelines"))
 
     def test_no_chatter_of_the_runner(self, ran):
         assert not re.search("KFP|Traceback|Warning|WARNING|Executing task|executor_input", ran.first.seen)
@@ -87,7 +87,7 @@ def _plain(text):
 
 @pytest.fixture(scope="module")
 def page(ran, opened):
-    return Path(ran.second.summary["report"]).read_text(encoding="utf-8")
+    return Path(ran.first.summary["report"]).read_text(encoding="utf-8")
 
 
 class TestReport:
@@ -99,18 +99,22 @@ class TestReport:
         assert not re.search(r"<(script|link|iframe)\b|@import|url\(", page)
 
     def test_says_what_was_run_on_which_data(self, ran, page):
-        scores = ran.second.summary["scores"]["held_out_gaps"]
+        scores = ran.first.summary["scores"]["held_out_gaps"]
         identity = ran.first.pointer(ran.directory, "ingest", "cube").identity
         for text in ("s3://lstfill/sources/cube.zarr", identity, "2002-05-21", f"{scores['mae_k']:.2f}", "temporal"):
             assert text in page, text
 
-    def test_is_the_same_in_the_store_in_kubeflow_and_in_mlflow(self, ran, page):
-        """Of the last run: the workspace's report is the newest one."""
-        second = ran.second
-        evaluation = second.pointer(ran.directory, "evaluate", "evaluation")
-        run = ran.directory / "mlartifacts" / second.summary["mlflow"]["run_id"] / "artifacts" / "report.html"
-        assert objects.get_bytes(f"{evaluation.uri}/report.html").decode() == page
-        assert run.read_text(encoding="utf-8") == page
+    def test_each_run_keeps_its_own_in_the_workspace_in_the_store_and_in_mlflow(self, ran):
+        pages = []
+        for outcome in (ran.first, ran.second):
+            path = Path(outcome.summary["report"])
+            assert path.parent == ran.directory / "reports"
+            pages.append(path.read_text(encoding="utf-8"))
+            evaluation = outcome.pointer(ran.directory, "evaluate", "evaluation")
+            run = ran.directory / "mlartifacts" / outcome.summary["mlflow"]["run_id"] / "artifacts" / "report.html"
+            assert objects.get_bytes(f"{evaluation.uri}/report.html").decode() == pages[-1]
+            assert run.read_text(encoding="utf-8") == pages[-1]
+        assert pages[0] != pages[1]
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +25,20 @@ def clean(monkeypatch):
 
 def access():
     return {name: value for name, value in os.environ.items() if name.startswith(("LSTFILL_", "MLFLOW_"))}
+
+
+@pytest.fixture
+def fake_store(monkeypatch):
+    """An embedded store that is none; starting one takes seconds."""
+    started = []
+
+    @contextlib.contextmanager
+    def store(directory, bucket):
+        started.append((directory, bucket))
+        yield SimpleNamespace(env={"LSTFILL_S3_ENDPOINT_URL": "http://127.0.0.1:9"})
+
+    monkeypatch.setattr(local, "embedded_store", store)
+    return started
 
 
 class TestDirectory:
@@ -48,6 +64,7 @@ class TestDirectory:
                 assert objects.get_json(f"{place.root}/note.json") == {"kept": True}
         assert keys[0] != keys[1]
 
+    @pytest.mark.usefixtures("fake_store")
     def test_takes_what_was_set_back_after_a_failure_too(self, tmp_path):
         with pytest.raises(ZeroDivisionError), local.workspace(str(tmp_path)):
             raise ZeroDivisionError
@@ -63,16 +80,26 @@ class TestDirectory:
                 "LSTFILL_SOURCE_S3_ACCESS_KEY_ID": "mine",
             }
 
+    @pytest.mark.usefixtures("fake_store")
     def test_a_tracking_server_of_yours_is_used(self, monkeypatch, tmp_path):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
         with local.workspace(str(tmp_path)):
             assert os.environ["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
 
-    def test_a_relative_path_is_made_absolute(self, monkeypatch, tmp_path):
+    def test_a_relative_path_is_made_absolute(self, monkeypatch, tmp_path, fake_store):
         """Each step runs in a process with a directory of its own."""
         monkeypatch.chdir(tmp_path)
         with local.workspace("w") as place:
             assert place.directory == tmp_path / "w"
+        assert fake_store == [(tmp_path / "w" / "store", "lstfill")]
+
+    def test_too_little_space_is_found_before_anything_starts(self, monkeypatch, tmp_path, fake_store):
+        import shutil
+
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+        with pytest.raises(StoreError, match="1 MiB are free and 64 MiB are needed"), local.workspace(str(tmp_path)):
+            pytest.fail("opened")
+        assert fake_store == []
 
     def test_a_file_in_the_way_is_named(self, tmp_path):
         (tmp_path / "w").write_text("")
