@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from lstfill.config import Config, Section
-from lstfill.errors import ConfigError
 
 FLAT = {
     "source": ("uri", "target", "features", "time", "bbox_deg", "endpoint_url", "anonymous"),
@@ -42,15 +40,7 @@ def arguments(config: Config, workspace: str) -> dict[str, Any]:
     Args:
         config: the checked configuration.
         workspace: where the steps write their stores.
-
-    Raises:
-        ConfigError: if a value is a credential; whoever sees a run sees its parameters.
     """
-    if "@" in urlsplit(config.tracking.uri or "").netloc:
-        raise ConfigError(
-            "tracking.uri must not hold a user or password, because parameters are shown with a run: set "
-            "MLFLOW_TRACKING_URI, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, in the environment"
-        )
     values: dict[str, Any] = {"workspace": workspace}
     for name, fields in FLAT.items():
         section: Section = getattr(config, name)

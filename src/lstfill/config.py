@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from lstfill.errors import ConfigError
 
@@ -24,8 +25,21 @@ def _number_if_digits(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
+_CREDENTIALS = "credentials"
+
+
+def _without_credentials(address: str) -> str:
+    # Parameters, logs and artifacts repeat an address; the library that is called with it needs no password there.
+    if "@" in urlsplit(address).netloc:
+        raise PydanticCustomError(
+            _CREDENTIALS, "an address must not hold a user or password: they come from the environment"
+        )
+    return address
+
+
 T = TypeVar("T")
 Maybe = Annotated[T | None, BeforeValidator(_none_if_empty)]
+Address = Annotated[str, AfterValidator(_without_credentials)]
 Degrees = Annotated[float, Field(ge=-360, le=360)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -57,7 +71,7 @@ class WorkChunks(Section):
 class Source(Section):
     """The cube to fill, and which part of it."""
 
-    uri: str = Field(min_length=1, description="address of the cube: s3://, https:// or a path; Zarr format 2 or 3")
+    uri: Address = Field(min_length=1, description="address of the cube: s3://, https:// or a path; Zarr format 2 or 3")
     target: str = Field("land_surface_temperature", description="variable whose gaps are filled")
     features: list[str] = Field(
         ["air_temperature_2m"], min_length=1, description="complete variables the target is learned from"
@@ -69,18 +83,12 @@ class Source(Section):
     )
     valid_range_k: tuple[float, float] = Field((180.0, 345.0), description="values outside, in K, become missing")
     units: dict[str, str] = Field({}, description="unit of a variable whose attribute is missing or wrong, by name")
-    endpoint_url: Maybe[str] = Field(
+    endpoint_url: Maybe[Address] = Field(
         None, description="S3 endpoint of the source; null is AWS if anonymous, else that of the environment"
     )
     anonymous: bool = Field(False, description="read a public bucket without signing")
     chunks: WorkChunks = Field(WorkChunks(), description="chunks of the work cube and of the filled cube")
     zarr_options: ZarrOptions = Field(ZarrOptions(), description="how to open the store")
-
-    @model_validator(mode="after")
-    def _without_credentials(self) -> Self:
-        if "@" in urlsplit(self.uri).netloc or "@" in urlsplit(self.endpoint_url or "").netloc:
-            raise ValueError("an address must not hold a user or password: they come from the environment")
-        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -335,7 +343,7 @@ class Cluster(Section):
 class Tracking(Section):
     """Where runs are recorded."""
 
-    uri: Maybe[str] = Field(
+    uri: Maybe[Address] = Field(
         None, description="MLflow tracking server; null takes MLFLOW_TRACKING_URI, then SQLite in the workspace"
     )
     experiment: str = Field("lstfill", min_length=1, description="experiment the run belongs to")
@@ -392,7 +400,9 @@ def _explain_one(item: Any, section: type[Section]) -> str:
     if item["type"] == "missing":
         return f"{key!r} is required"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" + ("" if isinstance(item["input"], Mapping) else f", got {item['input']!r}")
+    # What was given is repeated, but not a whole section, and never a password.
+    hidden = isinstance(item["input"], Mapping) or item["type"] == _CREDENTIALS
+    return f"{key}: {message}" + ("" if hidden else f", got {item['input']!r}")
 
 
 def _known(section: type[Section], path: tuple[Any, ...]) -> list[str]:

@@ -115,6 +115,25 @@ def test_it_ends_when_its_parent_is_killed(tmp_path):
     assert not _alive(pid)
 
 
+def test_a_second_run_in_the_same_place_is_told_so(tmp_path):
+    with embedded_store(tmp_path, "lst") as store:
+        before = store.log.read_bytes()
+        with pytest.raises(StoreError, match=f"{tmp_path} is in use by another run"), embedded_store(tmp_path, "lst"):
+            pass
+        assert store.log.read_bytes().startswith(before), "the first run's log is left alone"
+    with embedded_store(tmp_path, "lst"):
+        pass
+
+
+def test_the_log_names_no_key(tmp_path):
+    with embedded_store(tmp_path, "lst") as store:
+        pass
+    text = store.log.read_text()
+    assert "***" in text, "the server names its identity, or this test shows nothing"
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        assert str(store.env[f"LSTFILL_S3_{name}"]) not in text
+
+
 def test_it_is_stopped_when_the_work_fails(tmp_path):
     with pytest.raises(ZeroDivisionError), embedded_store(tmp_path, "lst") as store:
         1 / 0  # noqa: B018

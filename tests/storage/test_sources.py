@@ -154,6 +154,10 @@ def _array(tmp_path):
     zarr.create_array(str(tmp_path / "x.zarr"), shape=(3,), dtype="f4")
 
 
+def _array_of_format_2(tmp_path):
+    zarr.create_array(str(tmp_path / "x.zarr"), shape=(3,), dtype="f4", zarr_format=2)
+
+
 def _empty(tmp_path):
     zarr.create_group(str(tmp_path / "x.zarr"))
 
@@ -186,6 +190,7 @@ def _damaged(tmp_path):
         (_file, {}, "there is no Zarr store at|a file stands where"),
         (_directory, {}, "there is no Zarr store at"),
         (_array, {}, "is a single Zarr array: give the group"),
+        (_array_of_format_2, {}, "is a single Zarr array: give the group"),
         (_empty, {}, "is a Zarr group without variables"),
         (_grouped, {}, "but groups: deep; set source.zarr_options.group"),
         (_grouped, {"group": "shallow"}, "has no group 'shallow'; there are deep"),

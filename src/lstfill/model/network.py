@@ -24,6 +24,8 @@ def import_keras() -> ModuleType:
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Its kernels round differently from machine to machine, and a small network gains nothing from them.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import keras
 
     backend = keras.backend.backend()

@@ -7,6 +7,7 @@ arguments, which every user of the machine can list.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import io
 import logging
@@ -17,12 +18,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lstfill.errors import StoreError
 from lstfill.storage.options import DEFAULT_REGION, WORKSPACE, Secret
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 LOG_NAME = "seaweedfs.log"
+_LOCK = ".lock"
 _SENTINEL = ".ready"  # an object that is always in the bucket
 _START_TIMEOUT_S = 30
 _STOP_TIMEOUT_S = 10
@@ -94,13 +97,27 @@ def embedded_store(directory: Path, bucket: str) -> Iterator[EmbeddedStore]:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make {directory} for the object store: {error.strerror}") from error
-    process, store = _start(binary, directory, bucket)
-    stop = atexit.register(functools.partial(_stop, process))
-    try:
-        yield store
-    finally:
-        stop()
-        atexit.unregister(stop)
+    with _sole_use(directory):
+        process, store = _start(binary, directory, bucket)
+        stop = atexit.register(functools.partial(_stop, process))
+        try:
+            yield store
+        finally:
+            stop()
+            atexit.unregister(stop)
+
+
+@contextmanager
+def _sole_use(directory: Path) -> Iterator[None]:
+    """Keeps a second server off the directory; the kernel lets go of the lock however this process ends."""
+    with (directory / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"the object store in {directory} is in use by another run: wait for it, or choose another workspace"
+            ) from None
+        yield
 
 
 def _binary() -> str:
@@ -140,20 +157,29 @@ def _launch(binary: str, directory: Path, bucket: str) -> tuple[subprocess.Popen
         shutil.rmtree(left, ignore_errors=True)
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
     environment |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
-    log = directory / LOG_NAME
-    with log.open("wb") as output:
-        log.chmod(0o600)
-        process = subprocess.Popen(  # noqa: S603  (our own arguments, no shell)
-            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            start_new_session=True,  # Ctrl-C ends us first, so that what we are writing is not cut off
-        )
-    endpoint = f"http://{HOST}:{ports['s3']}"
+    process = subprocess.Popen(  # noqa: S603  (our own arguments, no shell)
+        [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=directory,
+        start_new_session=True,  # Ctrl-C ends us first, so that what we are writing is not cut off
+    )
+    log, endpoint = directory / LOG_NAME, f"http://{HOST}:{ports['s3']}"
+    threading.Thread(target=_keep_log, args=(process.stdout, log, (key, secret)), daemon=True).start()
     return process, EmbeddedStore(endpoint, bucket, log, _env(endpoint, key, secret), process.pid)
+
+
+def _keep_log(output: IO[bytes], log: Path, keys: tuple[str, ...]) -> None:
+    """Writes what the server says to its log, without the keys, which it would name."""
+    with output, log.open("wb") as file:
+        log.chmod(0o600)
+        for line in output:
+            for key in keys:
+                line = line.replace(key.encode(), b"***")
+            file.write(line)
+            file.flush()
 
 
 def _arguments(directory: Path, bucket: str, ports: dict[str, int]) -> list[str]:

@@ -52,6 +52,7 @@ _DISK = {
     errno.EACCES: "no permission: change the directory's rights, or choose another workspace",
     errno.EPERM: "no permission: change the directory's rights, or choose another workspace",
     errno.ENOTDIR: "a file stands where a directory is needed: choose another place",
+    errno.EEXIST: "a file stands where a directory is needed: choose another place",
     errno.EISDIR: "a directory stands where a file is needed: choose another place",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
     errno.EMFILE: "too many open files: raise the limit with 'ulimit -n'",

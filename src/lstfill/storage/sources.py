@@ -93,15 +93,29 @@ def _open_as(source: Source, zarr_format: int | None, *, refused_is_missing: boo
             warnings.simplefilter("ignore")
             return zarr.open_group(store, mode="r", zarr_format=zarr_format, use_consolidated=wanted)
     except zarr.errors.ContainsArrayError:
-        raise StoreError(f"{shown(source.uri)} is a single Zarr array: give the group that holds it") from None
+        raise StoreError(_single_array(source)) from None
     except FileNotFoundError:
-        raise StoreError(_not_found(source, zarr_format)) from None
+        raise StoreError(_single_array(source) if _holds_array(store) else _not_found(source, zarr_format)) from None
     except ValueError as error:
         if wanted and not isinstance(error, json.JSONDecodeError):
             raise StoreError(
                 f"{shown(source.uri)} has no consolidated metadata: leave out source.zarr_options.consolidated"
             ) from None
         raise
+
+
+def _holds_array(store: Any) -> bool:
+    """Whether an array of format 2 lies there, which zarr takes for nothing where it looks for a group."""
+    import zarr
+
+    with suppress(FileNotFoundError, ValueError):
+        zarr.open_array(store, mode="r", zarr_format=2)
+        return True
+    return False
+
+
+def _single_array(source: Source) -> str:
+    return f"{shown(source.uri)} is a single Zarr array: give the group that holds it"
 
 
 def _open_group(root: Any, source: Source) -> Any:
