@@ -24,7 +24,7 @@ demo: $(READY) ## run the whole pipeline on a synthetic cube, with a real object
 	$(BIN)/python -m pipelines demo --workspace $(WORKSPACE)
 
 test: $(READY) ## run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(READY) ## check style, types and layers
 	$(BIN)/ruff check .

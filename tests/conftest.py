@@ -14,6 +14,14 @@ from lstfill.storage.embedded import embedded_store
 _CREDENTIALS = ("LSTFILL_S3_", "LSTFILL_SOURCE_S3_", "AWS_")
 
 
+def pytest_collection_modifyitems(items):
+    """Keeps what shares a run or a fitted model on one worker; the rest goes by file."""
+    for item in items:
+        folder = item.path.parent.name
+        group = folder if folder in ("pipelines", "steps", "bad_input") else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory):
     """A running SeaweedFS with the bucket ``lst``, for the whole session."""

@@ -118,7 +118,7 @@ def _local(config: Cluster) -> Iterator[Engine]:
         memory_limit=config.memory_limit or "auto",
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None is the default port, for which two runs would contend
         silence_logs=logging.ERROR,
     )
     with processes, Client(processes) as client:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstfill.config import Evaluate, Split
+from lstfill.config import Evaluate, Split, Tracking
 from lstfill.errors import ConfigError, DataError, StoreError
 from lstfill.steps import evaluate
 from lstfill.steps.provenance import origin_of
@@ -203,3 +203,10 @@ def test_mixed_up_addresses_are_refused_and_nothing_is_begun(fitted, tmp_path, g
     with pytest.raises(StoreError, match=message):
         run(fitted, tmp_path, **{name: fitted.at(other) for name, other in given.items()})
     assert not (tmp_path / "evaluation").exists()
+
+
+def test_a_registered_model_is_evaluated_by_way_of_training(scored, tmp_path):
+    with pytest.raises(ConfigError, match="name it in train.pretrained"):
+        evaluate.run(
+            Evaluate(), Tracking(), cube="c", land="l", parts="p", model="models:/m@champion", output=str(tmp_path)
+        )

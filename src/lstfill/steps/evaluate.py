@@ -11,7 +11,7 @@ from lstfill import compute
 from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Evaluate, Tracking
 from lstfill.cube import Window
-from lstfill.errors import DataError
+from lstfill.errors import ConfigError, DataError
 from lstfill.steps import models
 from lstfill.steps.provenance import (
     begin,
@@ -70,6 +70,9 @@ def run(
         ConfigError: if the date of the maps is not in the cube.
         TrackingError: if the tracking server cannot be reached.
     """
+    if model.startswith(models.REGISTRY):
+        fact = f"{model} is in the registry, and was not trained with {parts}"
+        raise ConfigError(f"{fact}: name it in train.pretrained, and give the address of what step train wrote")
     refuse_own_input(output, cube, land, parts, model)
     reader = Reader.open(cube, land, parts)
     fitted = models.load(model, tracking, reader.target, reader.features)

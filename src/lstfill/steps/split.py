@@ -114,7 +114,7 @@ def _create(output: str, table: SplitTable, reader: Reader, hidden: _Hidden, win
     import xarray as xr
 
     grid = reader.grid
-    template = table.to_dataset()
+    template = replace(table, report={}).to_dataset()  # what was reached is known at the end, and in the provenance
     chunks: dict[str, tuple[int, ...]] = {}
     if hidden.table is not None or hidden.gap is not None:
         nothing = np.broadcast_to(np.zeros((), bool), grid.shape)
