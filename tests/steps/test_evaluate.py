@@ -206,7 +206,7 @@ def test_mixed_up_addresses_are_refused_and_nothing_is_begun(fitted, tmp_path, g
 
 
 def test_a_registered_model_is_evaluated_by_way_of_training(scored, tmp_path):
-    with pytest.raises(ConfigError, match="name it in train.pretrained"):
+    with pytest.raises(ConfigError, match=r"name it in train\.pretrained"):
         evaluate.run(
             Evaluate(), Tracking(), cube="c", land="l", parts="p", model="models:/m@champion", output=str(tmp_path)
         )
