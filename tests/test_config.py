@@ -71,7 +71,7 @@ REFUSALS = {
 SOURCE_REFUSALS = {
     "no address": ({"uri": ""}, r"source.uri: .*at least 1 character"),
     "target among features": ({"target": "a", "features": ["a"]}, r"target and features must differ.*\['a', 'a'\]"),
-    "no features": ({"features": []}, r"source.features: .*at least 1 item.*, got \[\]"),
+    "no features": ({"features": []}, r"train.model 'linear' with source.features \[\]: name at least one"),
     "range upside down": ({"valid_range_k": [300, 200]}, r"valid_range_k must grow, got \[300.0, 200.0\]"),
     "box upside down": ({"bbox_deg": [0, 50, 10, 40]}, r"bbox_deg has south 50.0 >= north 40.0"),
     "box of three": ({"bbox_deg": [0, 50, 10]}, r"source.bbox_deg.*"),

@@ -73,9 +73,7 @@ class Source(Section):
 
     uri: Address = Field(min_length=1, description="address of the cube: s3://, https:// or a path; Zarr format 2 or 3")
     target: str = Field("land_surface_temperature", description="variable whose gaps are filled")
-    features: list[str] = Field(
-        ["air_temperature_2m"], min_length=1, description="complete variables the target is learned from"
-    )
+    features: list[str] = Field(["air_temperature_2m"], description="complete variables the target is learned from")
     extras: list[str] = Field([], description="further variables to carry along: masks, a truth, artificial gaps")
     time: Maybe[tuple[str, str]] = Field(None, description="first and last date, both included; null takes all")
     bbox_deg: Maybe[tuple[Degrees, Degrees, Degrees, Degrees]] = Field(
@@ -361,6 +359,12 @@ class Config(Section):
     predict: Predict = Field(Predict(), description="the filled cube")
     cluster: Cluster = Field(Cluster(), description="where chunks are worked on")
     tracking: Tracking = Field(Tracking(), description="where runs are recorded")
+
+    @model_validator(mode="after")
+    def _model_has_features(self) -> Self:
+        if self.train.model == "linear" and not self.source.features:
+            raise ValueError("train.model 'linear' with source.features []: name at least one variable to learn from")
+        return self
 
     def carried_extras(self) -> list[str]:
         """The extras that ingest has to carry: the named ones and those that mask and split are made from."""

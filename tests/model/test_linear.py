@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lstfill.config import Preprocess, Train
-from lstfill.errors import DataError
+from lstfill.errors import ConfigError, DataError
 from lstfill.model import LinearModel
 from tests.model.test_spread import SPREAD
 from tests.model.views import HISTORY, chunk, no_fit, samples, view
@@ -203,3 +203,9 @@ def test_an_unfitted_model_says_so():
 def test_provenance_of_the_view_is_kept(model):
     assert model.card.provenance == {"config_hash": "abc", "cube": {"identity": "xyz"}}
     assert dataclasses.asdict(model.card)["units"] == {"lst": "K", "t2m": "K"}
+
+
+def test_a_line_needs_something_to_lie_over():
+    without = dataclasses.replace(view(50), features=())
+    with pytest.raises(ConfigError, match=r"needs a feature: name at least one in source\.features"):
+        LinearModel().fit(without, Train(), no_fit)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.config import Train
-from lstfill.errors import DataError
+from lstfill.errors import ConfigError, DataError
 from lstfill.model import network as networks
 from lstfill.model.base import Fitter, History, Prediction, TrainingView
 from lstfill.model.card import Card, read_card, write_card
@@ -55,8 +55,11 @@ class LinearModel:
             fitter: how weights are fitted, ``lstfill.train.KerasFitter``.
 
         Raises:
+            ConfigError: the view has no features.
             DataError: the view has no samples to train or to validate on.
         """
+        if not view.features:
+            raise ConfigError("train.model 'linear' needs a feature: name at least one in source.features")
         network = build(view, config.seed)
         history = fitter(network, view, config)
         self.fitted = Card.of(self.name, view, fold(network, view))
