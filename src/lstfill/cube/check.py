@@ -100,7 +100,7 @@ def _unit_issues(variable: xr.Variable, name: str, source: Source) -> list[str]:
             f"{name!r} has no units attribute: declare its unit in the configuration, source.units: {{{name}: K}}"
             + ("" if name == source.target else " (or '1' for what has none)")
         ]
-    if name == source.target and canonical_unit(unit) is None:
+    if canonical_unit(unit) is None and (name == source.target or _is_temperature(variable, name)):
         return [
             (
                 f"{name!r} has the unit {unit!r}, which is no known unit of temperature (K, degC, degF):"
@@ -108,6 +108,12 @@ def _unit_issues(variable: xr.Variable, name: str, source: Source) -> list[str]:
             )
         ]
     return []
+
+
+def _is_temperature(variable: xr.Variable, name: str) -> bool:
+    """Whether a feature is called a temperature; a spelling of its unit that we do not know must not pass as K."""
+    called = [name, *(str(variable.attrs.get(key, "")) for key in ("standard_name", "long_name"))]
+    return any("temperature" in text.lower() for text in called)
 
 
 def _unit_keys(source: Source) -> list[str]:
