@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import json
 import logging
 import sys
-import tempfile
 from typing import Any
 
 from lstfill.errors import LstfillError
@@ -50,12 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
         pointer = options.function(options)
     except LstfillError as error:
         return _failed(str(error))
-    except OSError as error:
-        # Stores tell of their own disks; what is left are temporary files.
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise
-        where = tempfile.gettempdir()
-        return _failed(f"cannot write temporary files in {where}: {error.strerror}; free some, or set TMPDIR")
     except KeyboardInterrupt:
         return 130
     _say(f"{pointer.step}: {pointer.uri}")

@@ -112,7 +112,7 @@ def _unit_issues(variable: xr.Variable, name: str, source: Source) -> list[str]:
 
 def _is_temperature(variable: xr.Variable, name: str) -> bool:
     """Whether a feature is called a temperature; a spelling of its unit that we do not know must not pass as K."""
-    called = [name, *(str(variable.attrs.get(key, "")) for key in ("standard_name", "long_name"))]
+    called = (name, str(variable.attrs.get("standard_name", "")))
     return any("temperature" in text.lower() for text in called)
 
 

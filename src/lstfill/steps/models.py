@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from lstfill.config import Tracking
 from lstfill.errors import DataError
 from lstfill.steps.provenance import refuse_foreign
 from lstfill.storage import objects
+from lstfill.storage.scratch import scratch_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,8 @@ def load(address: str, tracking: Tracking, target: str, features: Sequence[str])
 
     if not address.startswith(REGISTRY):
         refuse_foreign(address, "train", "the model")
-    with tempfile.TemporaryDirectory(prefix="lstfill-") as scratch:
-        fitted = model.load(fetch(address, tracking, Path(scratch)))
+    with scratch_directory() as scratch:
+        fitted = model.load(fetch(address, tracking, scratch))
     refuse_other_variables(address, fitted.card, target, features)
     return fitted
 

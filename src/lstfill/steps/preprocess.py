@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from lstfill.split import PARTS, Part
 from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
 from lstfill.steps.reader import Reader
 from lstfill.storage import stores
+from lstfill.storage.scratch import scratch_directory
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def run(
     refuse_own_input(output, cube, land, parts)
     reader = Reader.open(cube, land, parts)
     windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
-    with tempfile.TemporaryDirectory(prefix="lstfill-") as scratch:
+    with scratch_directory() as scratch:
         shufflers = {part: Shuffler(_directory(scratch, part), preprocess.seed) for part in PARTS}
         with compute.cluster(cluster or Cluster()) as engine:
             chosen = _selections(engine, preprocess, reader, windows)
@@ -81,8 +81,8 @@ def run(
     return pointer_to(output, provenance)
 
 
-def _directory(scratch: str, part: Part) -> Path:
-    directory = Path(scratch) / _name(part)
+def _directory(scratch: Path, part: Part) -> Path:
+    directory = scratch / _name(part)
     directory.mkdir()
     return directory
 

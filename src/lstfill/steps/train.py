@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from lstfill.steps.provenance import (
 )
 from lstfill.steps.shards import StoredShards
 from lstfill.storage import objects, stores
+from lstfill.storage.scratch import scratch_directory
 
 if TYPE_CHECKING:
     from lstfill.model import History, Model, TrainingView
@@ -63,13 +63,13 @@ def run(train: Train, tracking: Tracking, *, samples: str, output: str) -> Point
     begin(output)
     uri = resolve_uri(tracking, None)
     name = f"{train.model} of {', '.join(origin['facts']['features']) or 'nothing'}"
-    with tempfile.TemporaryDirectory(prefix="lstfill-") as scratch, open_run(uri, tracking.experiment, name) as active:
+    with scratch_directory() as scratch, open_run(uri, tracking.experiment, name) as active:
         active.log_config({**origin["configuration"], "train": train.model_dump(mode="json")})
         _log_lineage(active, origin)
-        directory = Path(scratch) / "model"
+        directory = scratch / "model"
         facts = {"run_id": active.run_id, "tracking_uri": active.uri}
         if train.pretrained:
-            facts |= _take(train.pretrained, tracking, origin, Path(scratch), directory)
+            facts |= _take(train.pretrained, tracking, origin, scratch, directory)
         else:
             facts |= _fit(train, samples, origin, active, directory)
         objects.put_tree(directory, output)
