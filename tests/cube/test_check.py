@@ -151,7 +151,8 @@ def test_a_temperature_in_an_unknown_spelling_does_not_pass_as_kelvin(cube, sour
     ds[name].attrs = {"units": "grd C"} | ({} if named == "name" else {named: "air_temperature"})
     issue = only_issue(ds, source(features=[name]))
     assert f"{name!r} has the unit 'grd C', which is no known unit of temperature" in issue
-    assert f"source.units: {{{name}: K}}" in issue
+    assert f"source.units: {{{name}: K}} (or '1' for what is none)" in issue
+    assert check_source(ds, source(features=[name], units={name: "1"})) == []
 
 
 def test_a_unit_for_a_variable_that_is_not_used(cube, source):

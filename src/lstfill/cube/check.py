@@ -100,20 +100,22 @@ def _unit_issues(variable: xr.Variable, name: str, source: Source) -> list[str]:
             f"{name!r} has no units attribute: declare its unit in the configuration, source.units: {{{name}: K}}"
             + ("" if name == source.target else " (or '1' for what has none)")
         ]
-    if canonical_unit(unit) is None and (name == source.target or _is_temperature(variable, name)):
+    temperature = name == source.target or _is_temperature(variable, name, source)
+    if temperature and canonical_unit(unit) is None:
         return [
             (
                 f"{name!r} has the unit {unit!r}, which is no known unit of temperature (K, degC, degF):"
                 f" declare the right one in the configuration, source.units: {{{name}: K}}"
+                + ("" if name == source.target else " (or '1' for what is none)")
             )
         ]
     return []
 
 
-def _is_temperature(variable: xr.Variable, name: str) -> bool:
+def _is_temperature(variable: xr.Variable, name: str, source: Source) -> bool:
     """Whether a feature is called a temperature; a spelling of its unit that we do not know must not pass as K."""
     called = (name, str(variable.attrs.get("standard_name", "")))
-    return any("temperature" in text.lower() for text in called)
+    return source.units.get(name) != "1" and any("temperature" in text.lower() for text in called)
 
 
 def _unit_keys(source: Source) -> list[str]:
