@@ -16,7 +16,7 @@ from lstfill.errors import StoreError
     [
         ("/data/out/lst-2026-01-01/ingest/cube", "s3://lst/runs/", "s3://lst/runs/lst-2026-01-01/ingest/cube.zarr"),
         ("minio://mlpipeline/v2/artifacts/p/1-2/ingest/3-4/cube", "s3://lst/w", "s3://lst/w/v2/artifacts/p/1-2/ingest/3-4/cube.zarr"),
-        ("s3://mlpipeline/v2/cube", "/data/work", "/data/work/v2/cube.zarr"),
+        ("s3://mlpipeline/v2/cube", "/data/space", "/data/space/v2/cube.zarr"),
         ("cube", "work", "work/cube.zarr"),
     ],
 )  # fmt: skip
