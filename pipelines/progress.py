@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-EVENT = "lstfill-event "
-"""Marks the lines in which a step reports itself; written by ``lstfill.steps``."""
+from lstfill.steps.task import EVENT
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '(?P<task>[\w-]+)'")
