@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--config", type=Path, default=CONFIGS / "demo.yaml", help="configuration file (YAML)")
     for command in (run, demo):
         command.add_argument("--summary", type=Path, help="write the outcome to this file (JSON)")
+        command.add_argument("--filled", type=Path, help="copy the filled cube to this directory, which must not exist")
         command.add_argument("--cache", action="store_true", help="reuse results of steps that did not change")
     export = commands.add_parser("export", help="copy a store out of a workspace, the filled cube for instance")
     export.add_argument("address", help="what to copy: s3://...")
@@ -88,18 +89,17 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> None:
     from pipelines.local import workspace
 
-    config = _load(options)
-    _prepare(options.summary)
-    with workspace(options.workspace) as place:
-        _run_in(config, place, options)
+    with _summarised(options):
+        config = _load(options)
+        with workspace(options.workspace) as place:
+            _run_in(config, place, options)
 
 
 def _demo(options: argparse.Namespace) -> None:
     from lstfill.steps import synthetic
     from pipelines.local import workspace
 
-    _prepare(options.summary)
-    with workspace(options.workspace) as place:
+    with _summarised(options), workspace(options.workspace) as place:
         os.environ["LSTFILL_DEMO_CUBE"] = f"{place.root}/sources/esdc-like.zarr"
         config = _load(options)
         console.print("[dim]writing a synthetic cube like the Earth System Data Cube[/]")
@@ -114,18 +114,38 @@ def _load(options: argparse.Namespace) -> Config:
 
 
 def _run_in(config: Config, place: Workspace, options: argparse.Namespace) -> None:
-    from pipelines.local import RunFailedError, run
+    from pipelines.local import run
 
-    try:
-        # Bound to the stream of now: while the pipeline runs, standard output goes to its log.
-        progress = functools.partial(_show_step, Console(file=sys.stdout, highlight=False, soft_wrap=True))
-        summary = run(config, place, cache=options.cache, on_step=progress).to_dict()
-    except RunFailedError as error:
-        failure = {"step": error.step, "message": error.message, "log": str(error.log)}
-        _write_summary(options.summary, {"status": "failed", "steps": error.steps, "error": failure})
-        raise
+    # Bound to the stream of now: while the pipeline runs, standard output goes to its log.
+    progress = functools.partial(_show_step, Console(file=sys.stdout, highlight=False, soft_wrap=True))
+    summary = run(config, place, cache=options.cache, on_step=progress).to_dict()
+    if options.filled:
+        _copy_out(summary["filled"], options.filled)
     _write_summary(options.summary, summary)
     _show(summary, options.workspace)
+
+
+@contextlib.contextmanager
+def _summarised(options: argparse.Namespace) -> Iterator[None]:
+    """Finds out before the work whether its results can be written, and writes the summary of a failure too."""
+    if options.filled:
+        _refuse_present(options.filled)
+    _prepare(options.summary)
+    try:
+        yield
+    except LstfillError as error:
+        _write_summary(options.summary, _failed(error))
+        raise
+
+
+def _failed(error: LstfillError) -> dict[str, Any]:
+    """The summary of a run that did not succeed, or did not start."""
+    from pipelines.local import RunFailedError
+
+    if isinstance(error, RunFailedError):
+        reason = {"step": error.step, "message": error.message, "log": str(error.log)}
+        return {"status": "failed", "steps": error.steps, "error": reason}
+    return {"status": "failed", "steps": [], "error": {"step": None, "message": str(error)}}
 
 
 def _prepare(file: Path | None) -> None:
@@ -195,15 +215,24 @@ def _number(value: float | None) -> str:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from lstfill.storage import objects, stores
     from pipelines.local import workspace
 
-    if options.to.exists():
-        raise LstfillError(f"{options.to} exists already: name a directory that does not")
+    _refuse_present(options.to)
     with workspace(options.workspace):
-        stores.provenance(options.address)
-        objects.get_tree(options.address, options.to)
+        _copy_out(options.address, options.to)
     console.print(f"{options.address} -> {options.to}")
+
+
+def _refuse_present(directory: Path) -> None:
+    if directory.exists():
+        raise LstfillError(f"{directory} exists already: name a directory that does not")
+
+
+def _copy_out(address: str, directory: Path) -> None:
+    from lstfill.storage import objects, stores
+
+    stores.provenance(address)
+    objects.get_tree(address, directory)
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -113,7 +113,8 @@ def _run(directory: Path, number: int, learning_rate: float) -> Outcome:
     uri = "s3://lstfill/sources/cube.zarr"
     config = made.write_config(directory / f"run-{number}.yaml", uri, train=train)
     summary = directory / "summaries" / f"{number}.json"
-    status, seen = run_pipeline("run", "--config", config, "--workspace", directory, "--summary", summary, "--cache")
+    out = ["--summary", summary, "--filled", directory / "filled" / f"{number}.zarr"]
+    status, seen = run_pipeline("run", "--config", config, "--workspace", directory, "--cache", *out)
     return Outcome(status, seen, json.loads(summary.read_text()) if summary.exists() else {})
 
 

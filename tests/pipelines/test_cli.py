@@ -138,7 +138,25 @@ class TestSummaryFile:
         (tmp_path / "w").write_text("in the way")
         status, _ = run_pipeline("run", "--config", config, "--workspace", tmp_path / "w", "--summary", summary)
         assert status == 1
-        assert summary.read_text() == ""
+        written = json.loads(summary.read_text())
+        assert (written["status"], written["steps"], written["error"]["step"]) == ("failed", [], None)
+        assert "w" in written["error"]["message"]
+
+    def test_a_configuration_that_is_refused_is_in_the_summary(self, tmp_path):
+        config, summary = tmp_path / "run.yaml", tmp_path / "s.json"
+        config.write_text("source: {uri: a, sceme: b}")
+        status, _ = run_pipeline("run", "--config", config, "--summary", summary)
+        assert status == 1
+        assert "unknown key 'source.sceme'" in json.loads(summary.read_text())["error"]["message"]
+
+
+class TestFilledCopy:
+    def test_a_directory_that_is_there_ends_the_run_before_it_starts(self, tmp_path):
+        config = made.write_config(tmp_path / "run.yaml", "s3://lstfill/sources/cube.zarr")
+        status, seen = run_pipeline("run", "--config", config, "--workspace", tmp_path / "w", "--filled", tmp_path)
+        assert status == 1
+        assert f"{tmp_path} exists already: name a directory that does not" in seen
+        assert not (tmp_path / "w").exists()
 
 
 SUMMARY = {

@@ -142,6 +142,9 @@ class TestFilledCube:
         assert filled[TARGET].encoding["chunks"] == made.CHUNKS
         assert objects.exists(f"{ran.first.summary['filled']}/.zgroup")
 
+    def test_is_copied_out_where_the_run_was_asked_to(self, ran, filled):
+        assert xr.open_zarr(ran.directory / "filled" / "0.zarr").load().identical(filled)
+
     def test_keeps_observed_values_bit_for_bit(self, filled, source):
         observed = np.isfinite(source[TARGET].values)
         kept, given = filled[TARGET].values[observed], source[TARGET].values[observed]
