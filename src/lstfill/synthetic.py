@@ -153,9 +153,10 @@ def esdc_times(n: int, start: str) -> NDArray[np.datetime64]:
         start: a date, like ``2002-05-21``.
     """
     first = np.datetime64(start, "D")
-    years = np.arange(first.astype("datetime64[Y]"), first.astype("datetime64[Y]") + n // _STEPS_A_YEAR + 2)
+    year = first.astype("datetime64[Y]")
+    years = year + np.arange(n // _STEPS_A_YEAR + 2) * np.timedelta64(1, "Y")
     steps = np.timedelta64(4, "D") + np.arange(_STEPS_A_YEAR) * np.timedelta64(_STEP_DAYS, "D")
-    axis = (years.astype("datetime64[D]")[:, None] + steps[None, :]).ravel()
+    axis: NDArray[np.datetime64] = (years.astype("datetime64[D]")[:, None] + steps[None, :]).ravel()
     return axis[axis >= first][:n].astype("datetime64[ns]")
 
 
@@ -336,7 +337,7 @@ def _bounds(centres: Floats, step: float) -> Floats:
 def _time_bounds(time: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Four days to each side, but never into the next year: its first step begins on 1 January."""
     half = np.timedelta64(_STEP_DAYS // 2, "D")
-    new_year = (time.astype("datetime64[Y]") + 1).astype(time.dtype)
+    new_year = (time.astype("datetime64[Y]") + np.timedelta64(1, "Y")).astype(time.dtype)
     return np.stack([time - half, np.minimum(time + half, new_year)], axis=1)
 
 

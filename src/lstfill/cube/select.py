@@ -61,7 +61,9 @@ def time_positions(time: NDArray[np.datetime64], period: tuple[str, str] | None)
     first, last = (_parsed(text) for text in period)
     # Microseconds reach every year that four digits can name, nanoseconds do not.
     dates = time.astype("datetime64[us]")
-    bounds = [first.astype("datetime64[us]"), (last + 1).astype("datetime64[us]")]
+    # One more year, month or day, whichever the text names.
+    after = (last.astype(np.int64) + 1).astype(last.dtype)
+    bounds = [first.astype("datetime64[us]"), after.astype("datetime64[us]")]
     start, stop = np.searchsorted(dates, np.array(bounds), side="left")
     return slice(int(start), max(int(start), int(stop)))
 
