@@ -14,7 +14,7 @@ from lstfill.config import Mask
 from lstfill.cube import Window
 from lstfill.errors import DataError
 from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
-from lstfill.steps.reader import Grid, Reader
+from lstfill.steps.reader import Grid, Reader, require
 from lstfill.storage import stores
 
 logger = logging.getLogger(__name__)
@@ -64,11 +64,7 @@ def _land(mask: Mask, cube: str, grid: Grid) -> NDArray[np.bool_]:
 
 def _ever(cube: str, name: str, grid: Grid) -> NDArray[np.bool_]:
     """Where a variable of the cube is set, on any date if it has dates; read a few dates at a time."""
-    with stores.open_whole(cube) as ds:
-        there = [str(name) for name in ds.data_vars]
-    if name not in there:
-        remedy = f"there are {', '.join(there)}: add it to source.extras"
-        raise DataError(cube, [f"no variable {name!r} to make the mask from; {remedy}"])
+    require(cube, [name], "to make the mask from")
     found = np.zeros(grid.shape[1:], bool)
     for window in _dates(grid):
         found |= masks.from_variable(stores.read(cube, window, [name])[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,25 @@ def _table_of(uri: str, identity: str) -> SplitTable:  # noqa: ARG001 - part of 
 def columns_of(grid: Grid) -> list[Window]:
     """Windows over all times, for work that needs a cell's whole series."""
     return column_windows(grid.shape, grid.chunks, COLUMN_CELLS)
+
+
+def require(cube: str, names: Sequence[str], purpose: str) -> None:
+    """Refuses a work cube that lacks variables which a step was told to use.
+
+    Args:
+        cube: address of the work cube.
+        names: the variables.
+        purpose: what they are wanted for, as the message says it.
+
+    Raises:
+        DataError: naming each that is missing, and those that are there.
+    """
+    with stores.open_whole(cube) as ds:
+        there = [str(name) for name in ds.data_vars]
+    missing = [name for name in names if name not in there]
+    if missing:
+        remedy = f"there are {', '.join(there)}: add it to source.extras"
+        raise DataError(cube, [f"no variable {name!r} {purpose}; {remedy}" for name in missing])
 
 
 def _same_grid(cube: str, other: str, facts: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -14,10 +14,9 @@ from lstfill.artifacts import Pointer
 from lstfill.compute import Engine
 from lstfill.config import Cluster, Split
 from lstfill.cube import Chunk, Window, is_global_lon
-from lstfill.errors import DataError
 from lstfill.split import GapTable, SplitTable
 from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
-from lstfill.steps.reader import Reader, Triple, columns_of
+from lstfill.steps.reader import Reader, Triple, columns_of, require
 from lstfill.storage import stores
 
 
@@ -64,7 +63,7 @@ def run(split: Split, *, cube: str, land: str, output: str, cluster: Cluster | N
     """
     refuse_own_input(output, cube, land)
     reader = Reader.open(cube, land)
-    _assert_there(split, cube)
+    require(cube, split.held_out_gaps.variables(), "for split.held_out_gaps")
     windows = columns_of(reader.grid)
     table = splits.draw_blocks(reader.grid.shape, split, periodic_lon=is_global_lon(reader.grid.lon))
     with compute.cluster(cluster or Cluster()) as engine:
@@ -85,15 +84,6 @@ def run(split: Split, *, cube: str, land: str, output: str, cluster: Cluster | N
     splits.assert_no_empty(table, by_part)
     table = splits.reached(table, by_part)
     return _commit(split, table, hidden, held_out, cube, land, output)
-
-
-def _assert_there(split: Split, cube: str) -> None:
-    with stores.open_whole(cube) as ds:
-        there = [str(name) for name in ds.data_vars]
-    missing = [name for name in split.held_out_gaps.variables() if name not in there]
-    if missing:
-        remedy = f"there are {', '.join(there)}: add it to source.extras"
-        raise DataError(cube, [f"no variable {name!r} for split.held_out_gaps; {remedy}" for name in missing])
 
 
 def _hidden(split: Split, reader: Reader, engine: Engine, windows: list[Window]) -> _Hidden:
