@@ -58,14 +58,13 @@ def run(source: Source, *, output: str, cluster: Cluster | None = None) -> Point
     cube, selected, _ = _opened(*key)
     shape: Triple = tuple(cube.sizes[dim] for dim in DIMS)  # type: ignore[assignment]
     chunks = _chunks(selected, source, shape)
-    stores.create(
-        output, cube, chunks=_by_variable(cube, chunks), zarr_format=stores.source_zarr_format(source), attrs={}
-    )
+    zarr_format = stores.source_zarr_format(source)
+    stores.create(output, cube, chunks=_by_variable(cube, chunks), zarr_format=zarr_format)
     windows = chunk_windows(shape, chunks)
     with compute.cluster(cluster or Cluster()) as engine:
         copy = functools.partial(_copy, key, output)
         copied = list(engine.map(copy, windows))
-    facts = _facts(cube, source, chunks, copied)
+    facts = {**_facts(cube, source, chunks, copied), "zarr_format": zarr_format}
     digest = hashlib.sha256("".join([facts["grid"], *(item.digest for item in copied)]).encode()).hexdigest()
     provenance = describe("ingest", section=source, content=digest, facts=facts)
     stores.commit(output, provenance)
@@ -134,7 +133,6 @@ def _facts(cube: xr.Dataset, source: Source, chunks: Triple, copied: list[_Copie
         "shape": [cube.sizes[dim] for dim in DIMS],
         "grid": grid_digest(*(cube[dim].to_numpy() for dim in DIMS)),
         "time": [str(cube["time"].to_numpy()[i].astype("datetime64[D]")) for i in (0, -1)],
-        "zarr_format": stores.source_zarr_format(source),
         "observed": observed,
         "out_of_range": out_of_range,
     }

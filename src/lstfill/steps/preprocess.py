@@ -165,8 +165,9 @@ def _units(cube: str, reader: Reader) -> dict[str, str]:
 
 def _lineage(cube: str, land: str, parts: str) -> dict[str, Any]:
     """What training records of the data, so that it need not open more than the samples."""
+    split = stores.provenance(parts)["facts"]
     return {
         "cube": stores.provenance(cube)["facts"],
         "mask_digest": stores.provenance(land)["facts"]["digest"],
-        "split": {key: stores.provenance(parts)["facts"][key] for key in ("report", "held_out", "held_out_report")},
+        "split": {key: split[key] for key in ("report", "held_out", "held_out_report")},
     }
