@@ -78,7 +78,6 @@ def run(**changes: Any) -> dict[str, Any]:
         },
         "model": {"model": "linear", "coefficients": {"slope": {"air_temperature_2m": 1.1199}, "intercept": -29.97}},
         "versions": {"lstfill": "0.1.0", "python": "3.11.7"},
-        "duration_s": 83.2,
         "created": "2026-01-02T03:04:05Z",
         **changes,
     }

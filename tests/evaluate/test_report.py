@@ -249,7 +249,7 @@ class TestContent:
         assert "was not trained in this run" in render_text()
 
     def test_a_report_without_a_split_or_groups(self):
-        text = render_text(drawn.run(split_report={}, duration_s=None), {**drawn.evaluation(), "groups": {}})
+        text = render_text(drawn.run(split_report={}), {**drawn.evaluation(), "groups": {}})
         assert "No break-downs were asked for" in text
         assert Page(text).open == []
 

@@ -57,7 +57,7 @@ def render(
 
     Args:
         run: what was run on which data: ``title``, ``source``, ``identity``, ``time``, ``grid``, ``bbox_deg``,
-            ``config``, ``mask_digest``, ``split_report``, ``model``, ``versions``, ``duration_s``, ``created``.
+            ``config``, ``mask_digest``, ``split_report``, ``model``, ``versions``, ``created``.
         evaluation: the scores.
         data: what the figures show.
         drawn: the figures, if they are drawn already (``lstfill.evaluate.figures.figures``).

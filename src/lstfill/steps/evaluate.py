@@ -186,7 +186,6 @@ def _about(reader: Reader, fitted: Model, model: str) -> dict[str, Any]:
         "split_report": parts["report"],
         "model": fitted.card.to_dict(),
         "versions": _versions(),
-        "duration_s": None,
         "created": origin["created"],
     }
 
