@@ -3,20 +3,12 @@ import json
 import pytest
 from kfp import dsl
 
-from lstfill.config import Cluster, Config, Evaluate, Mask, Predict, Preprocess, Source, Split, Tracking, Train, build
+from lstfill.config import Cluster, Config, build
+from lstfill.steps.task import SECTIONS as SECTIONS_OF_STEPS
 from pipelines.parameters import FLAT, arguments
 from pipelines.pipeline import lstfill
 
-SECTIONS = {
-    "source": Source,
-    "mask": Mask,
-    "split": Split,
-    "preprocess": Preprocess,
-    "train": Train,
-    "evaluate": Evaluate,
-    "predict": Predict,
-    "tracking": Tracking,
-}
+SECTIONS = {name: SECTIONS_OF_STEPS[name] for name in FLAT}
 
 
 def inputs():
