@@ -17,7 +17,7 @@ setup: $(READY) ## make .venv with everything in the lock file
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet 'uv>=0.9'
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraints requirements.lock --editable '.[ml,pipelines,local,dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraints requirements.lock --editable '.[ml,kubernetes,server,pipelines,local,dev]'
 	@touch $@
 
 demo: $(READY) ## run the whole pipeline on a synthetic cube, with a real object store and MLflow
