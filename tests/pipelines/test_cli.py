@@ -17,7 +17,7 @@ import yaml
 
 from lstfill.errors import LstfillError
 from lstfill.synthetic import TARGET
-from pipelines import cli, local
+from pipelines import cli, kubeflow_commands, local, local_commands
 from tests import made
 from tests.pipelines.conftest import run_pipeline, without_foreign
 
@@ -66,7 +66,7 @@ class TestEndings:
         def raising(*_):
             raise error
 
-        monkeypatch.setattr(cli, "_compile", raising)
+        monkeypatch.setattr(kubeflow_commands, "_compile", raising)
         return run_pipeline("compile")
 
     def test_a_message_is_shown_as_it_is(self, monkeypatch):
@@ -88,7 +88,7 @@ class TestDemo:
         seen = {}
         monkeypatch.setenv("LSTFILL_DEMO_CUBE", "")  # put back at the end
         monkeypatch.setattr(synthetic, "run", lambda output: seen.update(written=output))
-        monkeypatch.setattr(cli, "_run_in", lambda config, place, _: seen.update(config=config, place=place))
+        monkeypatch.setattr(local_commands, "_run_in", lambda config, place, _: seen.update(config=config, place=place))
         status, said = run_pipeline("demo", "--workspace", tmp_path / "demo")
         assert status == 0, said
         assert seen["written"] == seen["config"].source.uri == f"{seen['place'].root}/sources/esdc-like.zarr"
@@ -173,7 +173,7 @@ class TestScores:
         from rich.console import Console
 
         console = Console(width=200, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
-        console.print(cli._score_table(summary))
+        console.print(local_commands._score_table(summary))
         return console.export_text()
 
     def test_without_held_out_gaps_only_the_test_cells_are_shown(self):
