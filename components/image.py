@@ -6,12 +6,31 @@ from importlib.metadata import version
 
 from kfp import dsl
 
-TAG = os.environ.get("LSTFILL_IMAGE_TAG", version("lstfill"))
+TAG = os.environ.get("LSTFILL_IMAGE_TAG") or version("lstfill")
 REGISTRY = os.environ.get("LSTFILL_IMAGE_REGISTRY", "")
 
+
+def light_image(registry: str | None = None, tag: str | None = None) -> str:
+    """The image of the steps that need no Keras; a registry or tag that is not given comes from the environment."""
+    return _named("lstfill-python", registry, tag)
+
+
+def full_image(registry: str | None = None, tag: str | None = None) -> str:
+    """The image of the steps that need Keras and MLflow."""
+    return _named("lstfill-python-ml", registry, tag)
+
+
+def mlflow_image(registry: str | None = None, tag: str | None = None) -> str:
+    """The image of the tracking server."""
+    return _named("lstfill-mlflow", registry, tag)
+
+
 # The word python in the names keeps KFP's subprocess runner from warning of an image it does not know.
-LIGHT_IMAGE = f"{REGISTRY}lstfill-python:{TAG}"
-FULL_IMAGE = f"{REGISTRY}lstfill-python-ml:{TAG}"
+def _named(name: str, registry: str | None, tag: str | None) -> str:
+    return f"{REGISTRY if registry is None else registry}{name}:{tag or TAG}"
+
+
+LIGHT_IMAGE, FULL_IMAGE = light_image(), full_image()
 
 # KFP would otherwise install itself with pip in front of every task.
 _component = functools.partial(dsl.component, packages_to_install=[], install_kfp_package=False)
