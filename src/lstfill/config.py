@@ -8,48 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from lstfill.clusterconfig import Cluster as Cluster
 from lstfill.errors import ConfigError
-
-
-def _none_if_empty(value: Any) -> Any:
-    return None if value in ("", [], ()) else value
+from lstfill.section import CREDENTIALS, Address, Count, Degrees, Fraction, Maybe, Positive
+from lstfill.section import Section as Section
 
 
 def _number_if_digits(value: Any) -> Any:
     # A parameter of Kubeflow has one type; a format is "source", "2" or "3" there.
     return int(value) if isinstance(value, str) and value.isdigit() else value
-
-
-_CREDENTIALS = "credentials"
-
-
-def _without_credentials(address: str) -> str:
-    # Parameters, logs and artifacts repeat an address; the library that is called with it needs no password there.
-    if "@" in urlsplit(address).netloc:
-        raise PydanticCustomError(
-            _CREDENTIALS, "an address must not hold a user or password: they come from the environment"
-        )
-    return address
-
-
-T = TypeVar("T")
-Maybe = Annotated[T | None, BeforeValidator(_none_if_empty)]
-Address = Annotated[str, AfterValidator(_without_credentials)]
-Degrees = Annotated[float, Field(ge=-360, le=360)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: immutable, with no room for a misspelled key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ZarrOptions(Section):
@@ -315,29 +285,6 @@ class Predict(Section):
     )
 
 
-class Cluster(Section):
-    """Where chunks are worked on."""
-
-    kind: Literal["threads", "local", "scheduler"] = Field(
-        "threads", description="threads of the step, processes on this machine, or a Dask scheduler"
-    )
-    workers: Positive = Field(2, description="threads for kind threads, processes for kind local")
-    threads_per_worker: Positive = Field(1, description="for kind local")
-    memory_limit: Maybe[str] = Field(
-        None, description="for kind local: memory a worker, like 2GiB; null shares the machine's"
-    )
-    address: Maybe[str] = Field(None, description="for kind scheduler: like tcp://host:8786")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.kind == "scheduler") != (self.address is not None):
-            raise ValueError(
-                f"kind {self.kind!r} with address {self.address!r}: "
-                "'address' goes with kind 'scheduler' and only with it"
-            )
-        return self
-
-
 class Tracking(Section):
     """Where runs are recorded."""
 
@@ -405,7 +352,7 @@ def _explain_one(item: Any, section: type[Section]) -> str:
         return f"{key!r} is required"
     message = item["msg"].removeprefix("Value error, ")
     # What was given is repeated, but not a whole section, and never a password.
-    hidden = isinstance(item["input"], Mapping) or item["type"] == _CREDENTIALS
+    hidden = isinstance(item["input"], Mapping) or item["type"] == CREDENTIALS
     return f"{key}: {message}" + ("" if hidden else f", got {item['input']!r}")
 
 
