@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lstfill import compute
+from lstfill.compute import kinds
 from lstfill.config import Cluster, build
 from lstfill.errors import DataError, LstfillError
 
@@ -107,7 +108,7 @@ def test_a_scheduler_is_joined_by_its_address():
 
 
 def test_a_dead_scheduler_is_named(monkeypatch):
-    monkeypatch.setattr(compute, "CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr(kinds, "CONNECT_TIMEOUT_S", 1)
     config = build(Cluster, {"kind": "scheduler", "address": "tcp://127.0.0.1:9"})
     with (
         pytest.raises(LstfillError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
