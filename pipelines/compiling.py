@@ -17,7 +17,7 @@ from components.image import FULL_IMAGE, LIGHT_IMAGE, full_image, light_image
 from lstfill.config import build
 from lstfill.errors import LstfillError
 from pipelines.pipeline import lstfill
-from pipelines.platform import Images, Platform, Step
+from pipelines.platform import Images, Platform, Retry, Step
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _SCRATCH = "/tmp"  # noqa: S108  # of the task's own pod
@@ -75,9 +75,7 @@ def image_names(platform: Platform) -> dict[str, str]:
 
 
 def _settle(task: dsl.PipelineTask, step: str, platform: Platform) -> None:
-    _size(task, platform.steps[step])
-    retry = platform.retry
-    task.set_retry(retry.times, f"{retry.backoff_s}s", retry.factor, f"{retry.most_s}s")
+    _bound(task, platform.steps[step], platform.retry)
     _feed(task, platform)
     _place(task, step, platform)
     user = platform.security
@@ -88,10 +86,14 @@ def _settle(task: dsl.PipelineTask, step: str, platform: Platform) -> None:
         kubernetes.empty_dir_mount(task, "scratch", _SCRATCH, size_limit=user.scratch_size)
 
 
-def _size(task: dsl.PipelineTask, settings: Step) -> None:
+def _bound(task: dsl.PipelineTask, settings: Step, retry: Retry) -> None:
     task.set_cpu_request(settings.cpu_request).set_cpu_limit(settings.cpu_limit)
     task.set_memory_request(settings.memory_request).set_memory_limit(settings.memory_limit)
     kubernetes.set_timeout(task, settings.timeout_s)
+    if retry.times:
+        # Kubeflow's own limit of an hour for all attempts together would leave a long step no second one.
+        total = f"{retry.total_s(settings.timeout_s)}s"
+        task.set_retry(retry.times, f"{retry.backoff_s}s", float(retry.factor), total)
 
 
 def _feed(task: dsl.PipelineTask, platform: Platform) -> None:

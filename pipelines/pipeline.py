@@ -106,7 +106,7 @@ def lstfill(
     """
     where = {"workspace": workspace}
     tracked = {"tracking_uri": tracking_uri, "tracking_experiment": tracking_experiment}
-    cube = components.ingest(
+    ingested = components.ingest(
         **where,
         source_uri=source_uri,
         source_target=source_target,
@@ -117,9 +117,11 @@ def lstfill(
         source_anonymous=source_anonymous,
         source_options=source_options,
         cluster=cluster,
-    ).outputs["cube"]
-    land = components.mask(**where, mask_kind=mask_kind, mask_options=mask_options, cube=cube).outputs["land"]
-    parts = components.split(
+    )
+    cube = ingested.set_display_name("Ingest cube").outputs["cube"]
+    masked = components.mask(**where, mask_kind=mask_kind, mask_options=mask_options, cube=cube)
+    land = masked.set_display_name("Mask land").outputs["land"]
+    divided = components.split(
         **where,
         split_kind=split_kind,
         split_block=split_block,
@@ -131,8 +133,9 @@ def lstfill(
         cluster=cluster,
         cube=cube,
         land=land,
-    ).outputs["parts"]
-    samples = components.preprocess(
+    )
+    parts = divided.set_display_name("Split cells").outputs["parts"]
+    prepared = components.preprocess(
         **where,
         preprocess_missing=preprocess_missing,
         preprocess_scaling=preprocess_scaling,
@@ -142,8 +145,9 @@ def lstfill(
         cube=cube,
         land=land,
         parts=parts,
-    ).outputs["samples"]
-    model = components.train(
+    )
+    samples = prepared.set_display_name("Prepare samples").outputs["samples"]
+    trained = components.train(
         **where,
         **tracked,
         train_model=train_model,
@@ -156,7 +160,8 @@ def lstfill(
         train_register_as=train_register_as,
         train_alias=train_alias,
         samples=samples,
-    ).outputs["model"]
+    )
+    model = trained.set_display_name("Train model").outputs["model"]
     scored = components.evaluate(
         **where,
         **tracked,
@@ -168,8 +173,8 @@ def lstfill(
         land=land,
         parts=parts,
         model=model,
-    )
-    filled = components.predict(
+    ).set_display_name("Evaluate model")
+    predicted = components.predict(
         **where,
         **tracked,
         predict_zarr_format=predict_zarr_format,
@@ -179,5 +184,6 @@ def lstfill(
         land=land,
         model=model,
         evaluation=scored.outputs["evaluation"],
-    ).outputs["filled"]
+    )
+    filled = predicted.set_display_name("Fill gaps").outputs["filled"]
     return Outputs(model=model, evaluation=scored.outputs["evaluation"], report=scored.outputs["report"], filled=filled)

@@ -123,8 +123,12 @@ class Retry(Section):
 
     times: Annotated[int, Field(ge=0, le=10)] = Field(2, description="further attempts")
     backoff_s: Seconds = Field(30, description="seconds before the first of them")
-    factor: Annotated[float, Field(ge=1, le=10)] = Field(2.0, description="each wait is that much longer")
-    most_s: Seconds = Field(600, description="longest wait in seconds")
+    factor: Annotated[int, Field(ge=1, le=10)] = Field(2, description="each wait is that many times longer")
+
+    def total_s(self, timeout_s: int) -> int:
+        """Seconds that all attempts and the waits between them may take; no attempt starts after them."""
+        waits = sum(self.backoff_s * self.factor**number for number in range(self.times))
+        return min((self.times + 1) * timeout_s + waits, MAX_SECONDS)
 
 
 class Security(Section):
