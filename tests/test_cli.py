@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from lstfill import cli
 from lstfill.cube.flags import SourceFlag
 from lstfill.errors import LstfillError
 from lstfill.steps.provenance import origin_of
-from lstfill.storage import stores
+from lstfill.storage import buckets, objects, stores
 from lstfill.synthetic import FEATURE, TARGET
 from tests import made
 
@@ -92,7 +93,7 @@ class TestArguments:
             cli.main(["--help"])
         assert ended.value.code == 0
         said = capsys.readouterr().out
-        assert all(step in said for step in [*STEPS, "synthetic"])
+        assert all(step in said for step in [*STEPS, "synthetic", "buckets"])
 
     @pytest.mark.parametrize("step", STEPS)
     def test_a_step_asks_for_what_it_reads(self, step, capsys):
@@ -137,6 +138,30 @@ class TestSynthetic:
         assert not cubes[0][FEATURE].equals(cubes[1][FEATURE])
         made.write_config(tmp_path / "c.yaml", tmp_path / "3.zarr", mask={"kind": "none", "variable": ""})
         assert cli.main(command(tmp_path, "ingest")) == 0
+
+
+@pytest.mark.usefixtures("s3")
+class TestBuckets:
+    def test_missing_ones_are_made_and_the_others_left_as_they_are(self, capsys):
+        names = [f"made-{uuid.uuid4().hex[:8]}" for _ in range(2)]
+        assert cli.main(["buckets", names[0]]) == 0
+        objects.put_bytes(f"s3://{names[0]}/kept", b"x")
+        capsys.readouterr()
+        assert cli.main(["buckets", *names]) == 0
+        assert capsys.readouterr().out == "".join(f"bucket: s3://{name}\n" for name in names)
+        assert objects.get_bytes(f"s3://{names[0]}/kept") == b"x"
+        buckets.probe(f"s3://{names[1]}")
+
+    def test_a_store_that_is_not_there_yet_is_a_failure_which_a_job_repeats(self, monkeypatch, capsys):
+        monkeypatch.setenv("LSTFILL_S3_ENDPOINT_URL", "http://127.0.0.1:1")
+        assert cli.main(["buckets", "lstfill"]) == 1
+        assert "endpoint http://127.0.0.1:1 cannot be reached" in capsys.readouterr().err
+
+    def test_without_a_name_there_is_nothing_to_do(self, capsys):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["buckets"])
+        assert ended.value.code == 2
+        assert "NAME" in capsys.readouterr().err
 
 
 class TestEndings:

@@ -1,4 +1,4 @@
-"""``python -m lstfill``: one step alone, from addresses to an address."""
+"""``python -m lstfill``: one step alone, from addresses to an address; and what a new object store needs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import importlib
 import json
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lstfill.errors import LstfillError
+
+if TYPE_CHECKING:
+    from lstfill.artifacts import Pointer
 
 # What each step takes from the configuration, and which addresses it reads; all write --output.
 _STEPS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
@@ -37,7 +40,7 @@ _MEANING = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one step and returns the exit status: 0, or 1 after a message that says what is wrong."""
+    """Runs one command and returns the exit status: 0, or 1 after a message that says what is wrong."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
@@ -45,14 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     # What it repeats either works or ends in a message of ours.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
-        pointer = options.function(options)
+        options.function(options)
     except LstfillError as error:
         return _failed(str(error))
     except KeyboardInterrupt:
         return 130
-    _say(f"{pointer.step}: {pointer.uri}")
-    if options.verbose:
-        logging.getLogger(__name__).info("%s", json.dumps(pointer.facts, default=str))
     return 0
 
 
@@ -82,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     synthetic.set_defaults(function=_run_synthetic)
     for command in steps.choices.values():
         command.add_argument("--output", required=True, help="address to write to: s3://bucket/key or a path")
+    buckets = steps.add_parser("buckets", help="make buckets of the workspace's object store, where they are missing")
+    buckets.add_argument("names", nargs="+", metavar="NAME", help="name of a bucket")
+    buckets.set_defaults(function=_make_buckets)
+    for command in steps.choices.values():
         command.add_argument("--verbose", action="store_true", help="say what is done")
     return parser
 
@@ -92,7 +96,7 @@ def _version() -> str:
     return f"lstfill {version('lstfill')}"
 
 
-def _run_step(options: argparse.Namespace) -> Any:
+def _run_step(options: argparse.Namespace) -> None:
     from lstfill import compute
     from lstfill.configfile import load
 
@@ -103,13 +107,26 @@ def _run_step(options: argparse.Namespace) -> Any:
     if options.step == "ingest":
         given["source"] = config.source.model_copy(update={"extras": config.carried_extras()})
     given |= {key: getattr(options, key) for key in inputs}
-    return importlib.import_module(f"lstfill.steps.{options.step}").run(**given, output=options.output)
+    _tell(importlib.import_module(f"lstfill.steps.{options.step}").run(**given, output=options.output))
 
 
-def _run_synthetic(options: argparse.Namespace) -> Any:
+def _run_synthetic(options: argparse.Namespace) -> None:
     from lstfill.steps.synthetic import run
 
-    return run(output=options.output, seed=options.seed)
+    _tell(run(output=options.output, seed=options.seed))
+
+
+def _make_buckets(options: argparse.Namespace) -> None:
+    from lstfill.storage.buckets import ensure_bucket
+
+    for name in options.names:
+        ensure_bucket(f"s3://{name}")
+        _say(f"bucket: s3://{name}")
+
+
+def _tell(pointer: Pointer) -> None:
+    _say(f"{pointer.step}: {pointer.uri}")
+    logging.getLogger(__name__).info("%s", json.dumps(pointer.facts, default=str))
 
 
 if __name__ == "__main__":
