@@ -7,10 +7,10 @@ WORKSPACE ?= workspace
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format docs lock clean
+.PHONY: help setup demo test lint format docs lock images base-image clean
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything in the lock file
 
@@ -42,6 +42,12 @@ docs: $(READY) ## write docs/configuration.md from the schema
 lock: $(READY) ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+
+images: ## build the images; docker/build.sh tells of LSTFILL_IMAGE_REGISTRY, LSTFILL_IMAGE_TAG, BASE_IMAGE, CA_FILE, DOCKER
+	docker/build.sh
+
+base-image: ## make a base image from Debian's packages, for BASE_IMAGE where no registry is in reach (root)
+	docker/base.sh
 
 clean: ## remove what is made here, but not workspaces
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
