@@ -23,16 +23,20 @@ _QUIET = {
 }
 # These tell of every migration of a fresh database at level INFO; their warnings stay.
 _CHATTERING = ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.store.model_registry")
-_NO_ACCESS = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
+_NO_ACCESS = ("PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")
 
 
-def connect(uri: str) -> Any:
+def connect(uri: str, patience_s: float = 0.0) -> Any:
     """A client of the tracking server and its registry, after making sure that something answers.
+
+    Args:
+        uri: the tracking address.
+        patience_s: seconds to wait for a server that was there before and may be restarting.
 
     Raises:
         TrackingError: nothing answers at the address, or it is none that MLflow knows.
     """
-    probe(uri)
+    probe(uri, patience_s)
     mlflow = quiet_mlflow()
     with translated(uri, "connect"):
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -79,10 +83,36 @@ def error_code(error: Exception) -> str:
 
 def _reason(error: Exception) -> str:
     text = redact(str(error)).strip().split("\n")[0]
-    refused = error_code(error) in _NO_ACCESS or "error code 401" in text or "error code 403" in text
-    if refused:
+    remedy = _remedy(text, error_code(error))
+    return f"{text}; {remedy}" if remedy else text
+
+
+def _remedy(text: str, code: str) -> str:
+    """What to do about a refusal, empty for any other trouble."""
+    if "Invalid Host header" in text:
         return (
-            f"{text}; the server refuses the credentials: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
-            "or MLFLOW_TRACKING_TOKEN, in the environment (and check the server's --allowed-hosts)"
+            "the server does not go by this host name: ask for it by another, or add this one, with its port, to its "
+            "MLFLOW_SERVER_ALLOWED_HOSTS"
         )
-    return text
+    if code == "UNAUTHENTICATED" or "error code 401" in text:
+        return _credentials_remedy()
+    if code in _NO_ACCESS or "error code 403" in text:
+        return f"{_account()} may not do this: ask an administrator of the server for the permission"
+    return ""
+
+
+def _credentials_remedy() -> str:
+    if os.environ.get("MLFLOW_TRACKING_USERNAME"):
+        return (
+            f"the server refuses {_account()} with this password: correct MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD"
+        )
+    return (
+        "the server asks who you are and refuses the credentials it got: set MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
+    )
+
+
+def _account() -> str:
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    return f"the account {name!r}" if name else "this account"

@@ -28,6 +28,8 @@ CREATED_HERE = "lstfill.created"
 # Most entries a request (mlflow.utils.validation: MAX_PARAMS_TAGS_PER_BATCH, MAX_METRICS_PER_BATCH).
 _PARAMETERS_A_REQUEST = 100
 _METRICS_A_REQUEST = 1000
+# A run to join was recorded by a server that was there: a restart is waited for, rather than hours of work lost.
+_RESTART_S = 60.0
 T = TypeVar("T")
 
 
@@ -48,10 +50,11 @@ def open_run(
         run_id: the run that an earlier task created or joined.
 
     Raises:
-        TrackingError: no server answers within seconds, it refuses, or the run to join is not there.
+        TrackingError: no server answers within seconds, or within a minute if there is a run to join; it refuses; or
+            the run to join is not there.
     """
-    client = connect(uri)
     wanted = os.environ.get("MLFLOW_RUN_ID", "").strip() or run_id
+    client = connect(uri, _RESTART_S if wanted else 0.0)
     with translated(uri, "open a run"):
         run = _join(client, uri, wanted) if wanted else _create(client, uri, experiment, run_name)
         handle = RunHandle(client, uri, run, client.get_experiment(run.info.experiment_id).name)

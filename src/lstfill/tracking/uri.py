@@ -22,6 +22,7 @@ _USERINFO = re.compile(r"(?<=://)[^/\s\"'<>]+@")
 _TRIES = 2
 _TIMEOUT_S = 5.0
 _PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 5.0
 
 
 def resolve_uri(tracking: Tracking, default_dir: Path | None) -> str:
@@ -61,8 +62,12 @@ def redact(text: str) -> str:
     return _USERINFO.sub("***@", text)
 
 
-def probe(uri: str) -> None:
+def probe(uri: str, patience_s: float = 0.0) -> None:
     """Tries the address for a few seconds, because MLflow's own retries take minutes to give up.
+
+    Args:
+        uri: the tracking address.
+        patience_s: how many seconds more to try a server that does not answer.
 
     Raises:
         TrackingError: nothing answers there, or the directory of the SQLite file cannot be written.
@@ -70,7 +75,7 @@ def probe(uri: str) -> None:
     if uri.startswith(SQLITE):
         _probe_sqlite(sqlite_file(uri), uri)
     elif urlsplit(uri).scheme in ("http", "https"):
-        _probe_server(uri)
+        _probe_server(uri, patience_s)
 
 
 def _probe_sqlite(file: Path, uri: str) -> None:
@@ -85,17 +90,18 @@ def _probe_sqlite(file: Path, uri: str) -> None:
         ) from None
 
 
-def _probe_server(uri: str) -> None:
-    reason = ""
-    for attempt in range(_TRIES):
-        time.sleep(_PAUSE_S * attempt)
-        reason = _silence(f"{_without_userinfo(uri).rstrip('/')}/health")
-        if not reason:
-            return
-    raise TrackingError(
-        f"no tracking server answers at {redact(uri)} ({reason}, tried {_TRIES} times); start it, correct tracking.uri "
-        "or MLFLOW_TRACKING_URI, or leave both empty to record in a local SQLite file"
-    )
+def _probe_server(uri: str, patience_s: float) -> None:
+    health = f"{_without_userinfo(uri).rstrip('/')}/health"
+    deadline = time.monotonic() + patience_s
+    reason, tries = _silence(health), 1
+    while reason and (tries < _TRIES or time.monotonic() < deadline):
+        time.sleep(min(_PAUSE_S * tries, _LONGEST_PAUSE_S))
+        reason, tries = _silence(health), tries + 1
+    if reason:
+        raise TrackingError(
+            f"no tracking server answers at {redact(uri)} ({reason}, tried {tries} times); start it, correct "
+            "tracking.uri or MLFLOW_TRACKING_URI, or leave both empty to record in a local SQLite file"
+        )
 
 
 def _silence(url: str) -> str:
