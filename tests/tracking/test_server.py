@@ -41,9 +41,9 @@ def client_of(server):
     return MlflowClient(server.uri(HOST), registry_uri=server.uri(HOST))
 
 
-def ask(server, path, *, host=f"{HOST}:5000", account=None, body=None):
+def ask(server, path, *, host=f"{HOST}:5000", account=None, body=None, **headers):
     """Status of a plain request."""
-    request = urllib.request.Request(server.uri() + path, headers={"Host": host}, data=body)  # noqa: S310
+    request = urllib.request.Request(server.uri() + path, headers={"Host": host, **headers}, data=body)  # noqa: S310
     if body:
         request.add_header("Content-Type", "application/json")
     if account:
@@ -139,6 +139,12 @@ def test_probes_need_neither_name_nor_password_and_all_else_needs_both(server, a
     assert ask(server, experiment) == 401
     assert ask(server, experiment, account=(account[0], "wrong")) == 401
     assert ask(server, experiment, account=account, host="elsewhere:5000") == 403
+
+
+def test_a_browser_changes_nothing_from_an_origin_that_is_not_named(server, account):
+    change = {"account": account, "body": json.dumps({"max_results": 1}).encode()}
+    assert ask(server, "/api/2.0/mlflow/experiments/search", **change, Origin="https://mlflow.example.org") == 403
+    assert ask(server, "/api/2.0/mlflow/experiments/search", **change, Origin="http://localhost:5000") == 200
 
 
 def test_a_wrong_password_ends_a_step_with_one_message_and_status_1(
