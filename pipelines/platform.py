@@ -57,7 +57,19 @@ Registry = Annotated[str, Field(pattern=r"^\S*$"), AfterValidator(_ends_in_slash
 Label = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)]
 
 
-class Images(Section):
+class Settings(Section):
+    """A section that names what it knows, also inside lists and mappings."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, values: Any) -> Any:
+        unknown = [key for key in values if key not in cls.model_fields] if isinstance(values, dict) else []
+        if unknown:
+            raise ValueError(f"unknown key {unknown[0]!r}; known there: {', '.join(cls.model_fields)}")
+        return values
+
+
+class Images(Settings):
     """Which images the tasks run in; names follow from registry and tag unless they are given whole."""
 
     registry: Registry | None = Field(None, description="like registry.example.org/science/; null: environment")
@@ -68,7 +80,7 @@ class Images(Section):
     pull_secrets: list[Name] = Field([], description="Secrets with the registry's credentials")
 
 
-class Reference(Section):
+class Reference(Settings):
     """Variables of a task that come from a Secret or a ConfigMap of the run's namespace."""
 
     name: Name = Field(description="name of the Secret or ConfigMap")
@@ -76,7 +88,7 @@ class Reference(Section):
     optional: bool = Field(False, description="start without it where the object or a key is absent")
 
 
-class Step(Section):
+class Step(Settings):
     """Resources and time of one step. What is not given is the step's default."""
 
     cpu_request: Cpu = Field("500m", description="share of CPU that a node must have free")
@@ -118,7 +130,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-class Retry(Section):
+class Retry(Settings):
     """What happens to an attempt that failed: the same place is written again."""
 
     times: Annotated[int, Field(ge=0, le=10)] = Field(2, description="further attempts")
@@ -131,7 +143,7 @@ class Retry(Section):
         return min((self.times + 1) * timeout_s + waits, MAX_SECONDS)
 
 
-class Security(Section):
+class Security(Settings):
     """Who a task runs as. Kubeflow itself drops all capabilities, forbids escalation and sets the seccomp profile."""
 
     run_as_user: Annotated[int, Field(ge=1)] = Field(10001, description="numeric user, not root; any works")
@@ -142,7 +154,7 @@ class Security(Section):
     )
 
 
-class Toleration(Section):
+class Toleration(Settings):
     """A taint that tasks tolerate."""
 
     key: str | None = Field(None, description="null with operator Exists tolerates every taint")
@@ -161,14 +173,14 @@ class Toleration(Section):
         return self
 
 
-class Placement(Section):
+class Placement(Settings):
     """On which nodes tasks run."""
 
     tolerations: list[Toleration] = Field([], description="taints that are tolerated")
     node_selector: dict[str, Label] = Field({}, description="labels a node must have")
 
 
-class Finished(Section):
+class Finished(Settings):
     """What becomes of a run that ended."""
 
     ttl_s: Annotated[int, Field(ge=0, le=MAX_SECONDS)] | None = Field(
@@ -200,7 +212,7 @@ _CONFIG_MAPS = [
 ]
 
 
-class Platform(Section):
+class Platform(Settings):
     """All settings of a cluster that a compiled pipeline carries."""
 
     images: Images = Field(Images(), description="images of the tasks")
