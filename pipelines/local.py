@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from lstfill.errors import LstfillError
 from lstfill.storage.buckets import ensure_bucket, probe
 from lstfill.storage.embedded import embedded_store
 from lstfill.storage.options import source_environment
+from pipelines import containers
 from pipelines.parameters import arguments
 from pipelines.progress import RunLog, StepRecord
 
@@ -119,7 +121,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def run(config: Config, place: Workspace, *, cache: bool, on_step: OnStep) -> Summary:
+def run(config: Config, place: Workspace, *, cache: bool, on_step: OnStep, in_containers: bool = False) -> Summary:
     """Runs the whole pipeline and waits for it.
 
     Args:
@@ -127,14 +129,23 @@ def run(config: Config, place: Workspace, *, cache: bool, on_step: OnStep) -> Su
         place: an open workspace.
         cache: reuse the results of steps whose inputs and options did not change.
         on_step: called with "started", "done", "cached" or "failed" and the step.
+        in_containers: run each step in its image instead of in a process.
 
     Raises:
         RunFailedError: with the failing step and its message.
+        LstfillError: if Docker ends meanwhile.
     """
     path = place.directory / "logs" / time.strftime("run-%Y%m%d-%H%M%S.log")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(RunLog(path, on_step)) as log, _environment(place.environment_for(config.source.uri)):
-        outputs = _execute(arguments(config, place.root), place.directory, log, cache)
+    values = arguments(config, place.root)
+    if in_containers:
+        values |= containers.tracking_uri(config)
+    with (
+        contextlib.closing(RunLog(path, on_step)) as log,
+        _environment(place.environment_for(config.source.uri)),
+        _runner(config, in_containers) as runner,
+    ):
+        outputs = _execute(values, place.directory, log, runner, cache)
     report = place.directory / "reports" / f"{path.stem}.html"
     return Summary("succeeded", _records(log), _results(outputs, report))
 
@@ -143,14 +154,25 @@ def _records(log: RunLog) -> list[dict[str, Any]]:
     return [record.to_dict() for record in log.steps.values()]
 
 
-def _execute(values: dict[str, Any], directory: Path, log: RunLog, cache: bool) -> dict[str, Any]:
+@contextlib.contextmanager
+def _runner(config: Config, in_containers: bool) -> Iterator[Any]:
+    from kfp import local
+
+    if not in_containers:
+        yield local.SubprocessRunner(use_venv=False)
+        return
+    with containers.runner(config) as runner:
+        yield runner
+
+
+def _execute(values: dict[str, Any], directory: Path, log: RunLog, runner: Any, cache: bool) -> dict[str, Any]:
     from kfp import local
 
     from pipelines.pipeline import lstfill
 
     handler = logging.StreamHandler(log)
     local.init(
-        local.SubprocessRunner(use_venv=False),
+        runner,
         pipeline_root=str(directory / "kfp"),
         enable_caching=cache,
         cache_root=str(directory / "kfp-cache"),
@@ -160,7 +182,9 @@ def _execute(values: dict[str, Any], directory: Path, log: RunLog, cache: bool) 
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     try:
-        with contextlib.redirect_stdout(log):
+        with contextlib.redirect_stdout(log), warnings.catch_warnings():
+            # Of names and limits that only a cluster shows and keeps.
+            warnings.filterwarnings("ignore", ".* no effect in the current local runner", UserWarning)
             outputs: dict[str, Any] = lstfill(**values).outputs
     except RuntimeError as error:
         step, message = log.failure or ("the pipeline", str(error))

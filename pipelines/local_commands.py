@@ -40,6 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         command.add_argument("--summary", type=Path, help="write the outcome to this file (JSON)")
         command.add_argument("--filled", type=Path, help="copy the filled cube to this directory, which must not exist")
         command.add_argument("--cache", action="store_true", help="reuse results of steps that did not change")
+        command.add_argument("--docker", action="store_true", help="run each step in its image; see make images")
     export = commands.add_parser("export", help="copy a store out of a workspace, the filled cube for instance")
     export.add_argument("address", help="what to copy: s3://...")
     export.add_argument("to", type=Path, help="a directory that does not exist yet")
@@ -81,7 +82,7 @@ def _run_in(config: Config, place: Workspace, options: argparse.Namespace) -> No
 
     # Bound to the stream of now: while the pipeline runs, standard output goes to its log.
     progress = functools.partial(_show_step, Console(file=sys.stdout, highlight=False, soft_wrap=True))
-    summary = run(config, place, cache=options.cache, on_step=progress).to_dict()
+    summary = run(config, place, cache=options.cache, on_step=progress, in_containers=options.docker).to_dict()
     if options.filled:
         _copy_out(summary["filled"], options.filled)
     _write_summary(options.summary, summary)
@@ -95,10 +96,18 @@ def _summarised(options: argparse.Namespace) -> Iterator[None]:
         _refuse_present(options.filled)
     prepare(options.summary)
     try:
+        if options.docker:
+            _check_docker()
         yield
     except LstfillError as error:
         _write_summary(options.summary, _failed(error))
         raise
+
+
+def _check_docker() -> None:
+    from pipelines import containers
+
+    containers.check()
 
 
 def _failed(error: LstfillError) -> dict[str, Any]:
