@@ -145,6 +145,8 @@ def _projected() -> Path | None:
 
 
 def _read(path: Path, pattern: re.Pattern[str]) -> str:
+    if path.name.startswith("eyJ"):
+        raise ConfigError("--token-file takes the name of a file, and got what looks like a token: put it in a file")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

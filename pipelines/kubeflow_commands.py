@@ -26,21 +26,26 @@ _MARKS = {"SUCCEEDED": "[green]✓[/]", "SKIPPED": "[green]✓[/]", "FAILED": "[
 
 def add(commands: Commands) -> None:
     """Adds the commands to a parser."""
-    compile_ = commands.add_parser("compile", help="write the pipeline as Kubeflow takes it")
+    compile_ = _command(commands, "compile", "write the pipeline as Kubeflow takes it")
     compile_.add_argument("--out", type=Path, default=Path("lstfill.yaml"), help="file to write (YAML)")
     given.add_platform_options(compile_)
     compile_.set_defaults(command=_compile)
     _add_submit(commands)
     _add_upload(commands)
     _add_schedule(commands)
-    status = commands.add_parser("status", help="show how a run on Kubeflow is")
+    status = _command(commands, "status", "show how a run on Kubeflow is")
     status.add_argument("run", help="its identifier or its address")
     given.add_access_options(status)
     status.set_defaults(command=_status)
 
 
+def _command(commands: Commands, name: str, help_: str) -> argparse.ArgumentParser:
+    # Shortened, --token would be read as the name of a file, and a token in its place would be shown as one.
+    return commands.add_parser(name, help=help_, allow_abbrev=False)
+
+
 def _add_submit(commands: Commands) -> None:
-    submit = commands.add_parser("submit", help="run the pipeline on Kubeflow")
+    submit = _command(commands, "submit", "run the pipeline on Kubeflow")
     given.add_run_options(submit)
     submit.add_argument("--run-name", metavar="NAME", help="name of the run (default: with the time)")
     submit.add_argument("--no-cache", action="store_true", help="run every step, even if its result is there already")
@@ -55,7 +60,7 @@ def _add_submit(commands: Commands) -> None:
 
 
 def _add_upload(commands: Commands) -> None:
-    upload = commands.add_parser("upload", help="put the pipeline on Kubeflow, or a version of it")
+    upload = _command(commands, "upload", "put the pipeline on Kubeflow, or a version of it")
     upload.add_argument("--name", default=given.NAME, help="name of the pipeline")
     upload.add_argument("--version-name", metavar="NAME", help="name of the version (default: version and content)")
     _add_shared(upload)
@@ -63,7 +68,7 @@ def _add_upload(commands: Commands) -> None:
 
 
 def _add_schedule(commands: Commands) -> None:
-    schedule = commands.add_parser("schedule", help="run the pipeline on Kubeflow again and again")
+    schedule = _command(commands, "schedule", "run the pipeline on Kubeflow again and again")
     given.add_run_options(schedule)
     when = schedule.add_mutually_exclusive_group(required=True)
     when.add_argument("--cron", help="six fields, seconds first: '0 0 3 * * 1' is Mondays at 03:00 UTC")
