@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,12 +77,15 @@ class Cluster:
 
     def causes(self, run_id: str) -> dict[str, str]:
         """Why steps failed: a step's own message from its log, or what ended its container."""
-        nodes = [node for node in self._nodes(run_id) if node.get("type") == "Pod"]
-        failed = [node for node in nodes if node.get("phase") in ("Failed", "Error") and node.get("message")]
-        found = {_step(node.get("name", "")): _shortened(node["message"]) for node in failed}
-        for pod in sorted(self._pods(run_id), key=lambda pod: pod["metadata"].get("creationTimestamp", "")):
+        nodes = [(_step(node.get("name", "")), node.get("startedAt") or "", node) for node in self._nodes(run_id)]
+        found = {
+            step: _shortened(node["message"])
+            for step, node in _last(entry for entry in nodes if entry[2].get("type") == "Pod").items()
+            if node.get("phase") in ("Failed", "Error") and node.get("message")
+        }
+        pods = [(_step_of(pod), pod["metadata"].get("creationTimestamp") or "", pod) for pod in self._pods(run_id)]
+        for step, pod in _last(pods).items():
             if pod.get("status", {}).get("phase") == "Failed":
-                step = _step_of(pod)
                 found[step] = self._message(pod) or found.get(step, "its pod failed")
         return found
 
@@ -107,7 +111,10 @@ class Cluster:
 
     def _list(self, path: str, run_id: str) -> list[dict[str, Any]]:
         text = self._text(path, labelSelector=f"pipeline/runid={run_id}")
-        return (json.loads(text).get("items") or []) if text else []
+        try:
+            return json.loads(text).get("items") or []
+        except (ValueError, AttributeError):  # nothing, or the page of a proxy
+            return []
 
     def _text(self, path: str, **query: Any) -> str:
         """What Kubernetes answers; nothing if it does not, because a run is watched without it too."""
@@ -158,6 +165,11 @@ def _configured(settings: Any) -> bool:
         logger.info("no access to Kubernetes: %s", type(error).__name__)
         return False
     return True
+
+
+def _last(entries: Iterable[tuple[str, str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The latest of each step: an attempt that failed says nothing once another one followed."""
+    return {step: item for step, _, item in sorted(entries, key=lambda entry: entry[1])}
 
 
 def _of_pod(pod: dict[str, Any], namespace: str) -> list[Obstacle]:

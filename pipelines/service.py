@@ -206,13 +206,7 @@ class Service:
         """
         with _quiet():
             experiment = self.client.create_experiment(order.experiment, namespace=self.namespace).experiment_id
-            there = self.client.list_recurring_runs(experiment_id=experiment, filter=_is(order.name))
-            if found := _named(there.recurring_runs, order.name):
-                raise ServiceError(
-                    409,
-                    f"there is a schedule {order.name!r} already: {self._page(_schedule(found))}. "
-                    "Delete it there, or give this one another --name",
-                )
+            self._refuse_second(experiment, order.name)
             made = self.client.create_recurring_run(
                 experiment_id=experiment,
                 job_name=order.name,
@@ -224,6 +218,15 @@ class Service:
                 **order.settings(),
             )
         return self._page(_schedule(made))
+
+    def _refuse_second(self, experiment: str, name: str) -> None:
+        there = self.client.list_recurring_runs(experiment_id=experiment, filter=_is(name))
+        if found := _named(there.recurring_runs, name):
+            raise ServiceError(
+                409,
+                f"there is a schedule {name!r} already: {self._page(_schedule(found))}. "
+                "Delete it there, or give this one another --name",
+            )
 
     def address(self, run_id: str) -> str:
         """Where a person looks at a run."""

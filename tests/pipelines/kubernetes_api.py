@@ -52,11 +52,11 @@ class Kubernetes:
             step, {"phase": "Pending", "containerStatuses": [{"name": "main", "image": image, "state": state}]}
         )
 
-    def add_node(self, step: str, phase: str, message: str, kind: str = "Pod") -> None:
+    def add_node(self, step: str, phase: str, message: str, kind: str = "Pod", attempt: int = 0) -> None:
         """A node of the workflow."""
-        self.nodes.append(
-            {"name": f"lstfill-x7k2p.root.{step}.executor(0)", "type": kind, "phase": phase, "message": message}
-        )
+        name, started = f"lstfill-x7k2p.root.{step}.executor({attempt})", f"2026-01-01T00:00:{attempt:02}Z"
+        node = {"name": name, "type": kind, "phase": phase, "message": message, "startedAt": started}
+        self.nodes.append(node)
 
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
         self.asked.append(path)

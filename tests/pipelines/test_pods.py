@@ -139,6 +139,13 @@ class TestCauses:
             kube.logs[name] = f"{EVENT}{json.dumps({'step': 'ingest', 'error': message})}\n"
         assert self.causes() == {"ingest": "the last"}
 
+    def test_an_attempt_that_failed_is_no_cause_once_another_succeeded(self, kube):
+        for number, (phase, code) in enumerate((("Failed", 1), ("Succeeded", 0))):
+            kube.add_pod("ingest", {**self.ended("Error", code), "phase": phase}, attempt=number)
+            kube.add_node("ingest", phase, "Error (exit code 1)" if code else "", attempt=number)
+        kube.add_node("mask", "Failed", "Error (exit code 1)")
+        assert self.causes() == {"mask": "Error (exit code 1)"}
+
     def test_a_log_that_is_cut_off_in_the_event(self, kube):
         name = kube.add_pod("ingest", self.ended("Error", 1))
         kube.logs[name] = f'{EVENT}{{"step": "ing'
@@ -195,6 +202,12 @@ class TestAccess:
             assert cluster("kubeflow").causes(RUN) == {}
         assert "Kubernetes does not show /api/v1/namespaces/kubeflow/pods (403)" in caplog.text
         assert TOKEN not in caplog.text
+
+    @pytest.mark.parametrize("page", ["<html>Sign in</html>", "[]", '{"items": null}'])
+    def test_a_proxy_in_between(self, kube, page):
+        kube.answer = lambda *_: (200, page)
+        assert obstacles() == []
+        assert cluster("kubeflow").causes(RUN) == {}
 
     def test_another_namespace(self, kube):
         kube.add_waiting("ingest", "ErrImagePull", "", "x:1")
