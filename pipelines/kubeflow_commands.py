@@ -50,11 +50,17 @@ def _add_submit(commands: Commands) -> None:
     submit.add_argument("--run-name", metavar="NAME", help="name of the run (default: with the time)")
     submit.add_argument("--no-cache", action="store_true", help="run every step, even if its result is there already")
     submit.add_argument("--wait", action="store_true", help="wait for the end; status 1 if the run does not succeed")
-    submit.add_argument("--timeout", type=given.seconds, default=24 * 3600.0, help="most seconds to wait (a day)")
     submit.add_argument(
-        "--grace", type=given.seconds, default=120.0, help="seconds that something may keep a step from starting (120)"
+        "--timeout", metavar="SECONDS", type=given.seconds, default=24 * 3600.0, help="longest wait (a day)"
     )
-    submit.add_argument("--poll", type=given.seconds, default=5.0, help="seconds between two looks (5)")
+    submit.add_argument(
+        "--grace",
+        metavar="SECONDS",
+        type=given.seconds,
+        default=120.0,
+        help="something may keep a step from starting for (120)",
+    )
+    submit.add_argument("--poll", metavar="SECONDS", type=given.seconds, default=5.0, help="between two looks (5)")
     _add_shared(submit)
     submit.set_defaults(command=_submit)
 
