@@ -27,7 +27,8 @@ def mlflow_image(registry: str | None = None, tag: str | None = None) -> str:
 
 # The word python in the names keeps KFP's subprocess runner from warning of an image it does not know.
 def _named(name: str, registry: str | None, tag: str | None) -> str:
-    return f"{REGISTRY if registry is None else registry}{name}:{tag or TAG}"
+    before = REGISTRY if registry is None else registry
+    return f"{before.rstrip('/')}/{name}:{tag or TAG}" if before else f"{name}:{tag or TAG}"
 
 
 LIGHT_IMAGE, FULL_IMAGE = light_image(), full_image()

@@ -100,7 +100,7 @@ def lstfill(
         evaluate_map_date: date of the report's maps; empty takes the one with the most scored cells
         predict_zarr_format: Zarr format of the filled cube, source, 2 or 3
         predict_write: filled, filled+observed or filled+observed+features
-        cluster: where chunks are worked on (kind, workers, threads_per_worker, memory_limit, address)
+        cluster: where chunks are worked on, keys of the section cluster (kind: threads, local, scheduler, kubernetes)
         tracking_uri: MLflow tracking server; empty takes the task's environment
         tracking_experiment: MLflow experiment
     """

@@ -1,4 +1,4 @@
-"""The real pipeline, run twice a session through its entry point; every assertion looks at these two runs."""
+"""The real pipeline, run a few times a session through its entry point; every assertion looks at these runs."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ class Outcome:
 
 @dataclass
 class Ran:
-    """Two runs in one workspace, the second with another learning rate and the first one's cache."""
+    """Runs in one workspace and with one cache: the second has another learning rate, the third is the first again."""
 
     directory: Path
     config: Path
     first: Outcome
     second: Outcome
+    third: Outcome
     credentials: list[dict[str, str]]
     commands: set[str]
 
@@ -102,13 +103,13 @@ def ran(tmp_path_factory):
         _remember_credentials(patch, credentials)
         with local.workspace(str(directory)) as place:
             made.put(f"{place.root}/sources/cube.zarr", made.cube())
-        first, second = (_run(directory, number, rate) for number, rate in enumerate((0.1, 0.05)))
-    return Ran(directory, directory / "run-0.yaml", first, second, credentials, watcher.commands)
+        first, second, third = (_run(directory, number, rate) for number, rate in enumerate((0.1, 0.05, 0.1)))
+    return Ran(directory, directory / "run-0.yaml", first, second, third, credentials, watcher.commands)
 
 
 def _run(directory: Path, number: int, learning_rate: float) -> Outcome:
     train = {"learning_rate": learning_rate, "register_as": MODEL}
-    if not number:
+    if learning_rate == 0.1:
         train["alias"] = ALIAS
     uri = "s3://lstfill/sources/cube.zarr"
     config = made.write_config(directory / f"run-{number}.yaml", uri, train=train)
@@ -132,9 +133,10 @@ def _remember_credentials(patch, credentials):
 
 @pytest.fixture(scope="module")
 def opened(ran):
-    """The workspace of the two runs, its object store open and found by the environment."""
+    """The workspace of the runs, its object store open and found by the environment."""
     assert ran.first.status == 0, ran.first.seen
     assert ran.second.status == 0, ran.second.seen
+    assert ran.third.status == 0, ran.third.seen
     with pytest.MonkeyPatch.context() as patch:
         without_foreign(patch)
         with local.workspace(str(ran.directory)) as place:

@@ -26,7 +26,7 @@ def needles(ran):
     """Access keys and secrets of every store that the runs had, as they are and in base64."""
     names = ("LSTFILL_S3_ACCESS_KEY_ID", "LSTFILL_S3_SECRET_ACCESS_KEY")
     keys = [env[name].encode() for env in ran.credentials for name in names]
-    assert len(set(keys)) == 2 * 3  # one store for the source, one for each run, each with keys of its own
+    assert len(set(keys)) == 2 * 4  # one store for the source, one for each run, each with keys of its own
     assert min(map(len, keys)) >= 20
     return [*keys, *(base64.b64encode(key).rstrip(b"=") for key in keys)]
 
@@ -71,7 +71,7 @@ class TestFiles:
         assert not [key for key in keys if found_in(files.cat_file(key), needles)]
 
     def test_nor_does_anything_that_was_printed(self, ran, needles):
-        assert not found_in((ran.first.seen + ran.second.seen).encode(), needles)
+        assert not found_in((ran.first.seen + ran.second.seen + ran.third.seen).encode(), needles)
 
     @pytest.mark.usefixtures("opened")
     def test_nor_the_compiled_pipeline(self, tmp_path, needles):

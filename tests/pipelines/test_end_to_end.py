@@ -77,7 +77,7 @@ class TestProgress:
 
     def test_the_log_has_the_whole_story(self, ran):
         logs = sorted((ran.directory / "logs").glob("run-*.log"))
-        assert len(logs) == 2
+        assert len(logs) == 3
         assert all(f"Executing task '{name}'" in _plain(logs[0].read_text()) for name in STEPS)
 
 
@@ -364,6 +364,12 @@ class TestCache:
         cached = {step["name"]: step["cached"] for step in ran.second.summary["steps"]}
         assert cached == {name: name in ("ingest", "mask", "split", "preprocess") for name in STEPS}
         assert "ingest      from cache" in ran.second.seen
+
+    def test_the_same_again_is_all_from_cache_and_ends_with_the_same_results(self, ran):
+        assert {step["name"]: step["cached"] for step in ran.third.summary["steps"]} == dict.fromkeys(STEPS, True)
+        assert ran.third.seen.count("from cache") == len(STEPS)
+        for name in ("scores", "filled", "model", "mlflow"):
+            assert ran.third.summary[name] == ran.first.summary[name], name
 
     def test_it_made_another_model_and_another_cube_beside_the_first(self, ran):
         first, second = ran.first.summary, ran.second.summary

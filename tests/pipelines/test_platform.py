@@ -62,10 +62,7 @@ class TestSteps:
 
     def test_an_unknown_key_of_a_step(self):
         said = refused({"steps": {"train": {"memory": "1Gi"}}})
-        assert (
-            "steps.train: unknown key 'memory'; known there: cpu_request, cpu_limit, memory_request, memory_limit, timeout_s"
-            in said
-        )
+        assert "steps.train: unknown key 'memory'; known there: cpu_request, cpu_limit, memory_request" in said
 
     @pytest.mark.parametrize("values", [{"steps": 3}, {"steps": {"train": 3}}, {"steps": ["train"]}])
     def test_another_shape(self, values):
