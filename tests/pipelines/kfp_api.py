@@ -233,6 +233,7 @@ def alone(patch) -> None:
         if name.startswith(FOREIGN):
             patch.delenv(name)
     patch.setenv("KUBECONFIG", os.devnull)
+    patch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", f"{os.devnull}/context.json")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
