@@ -23,6 +23,7 @@ _ROUTES = [
     "distributed.http.scheduler.api",
     "distributed.http.health",
 ]
+_GRACE_S = 5  # nothing of a scheduler or worker is worth more time when it is removed
 _SCRATCH = "/tmp"  # noqa: S108 - the one place that can be written, and each pod's own
 _USER = {"USER": "lstfill"}  # a uid without an entry in passwd has no name otherwise
 _SCHEDULER_ENV = _USER | {"DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": repr(_ROUTES)}
@@ -121,4 +122,5 @@ def _shape(part: dict[str, Any], template: Template, env: Mapping[str, Any], res
         "volumes": [{"name": "tmp", "emptyDir": {}}],
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_S,
     }

@@ -73,12 +73,15 @@ class Waiting:
             pods = self._access.pods(self._name, component)
             self._refuse_lasting_trouble(self._trouble(pods, component))
             if time.monotonic() - self._started > self._timeout_s:
-                said = "; ".join(map(diagnosis.said_by, pods)) or "there is no such pod"
-                raise LstfillError(
-                    f"no {component} of the Dask cluster {self._name} was ready within {self._timeout_s:g} s ({said}): "
-                    "ask for less (cluster.cpu, cluster.memory), or wait longer (cluster.start_timeout_s)"
-                )
+                raise LstfillError(self._too_late(pods, component))
             time.sleep(POLL_S)
+
+    def _too_late(self, pods: list[dict[str, Any]], component: str) -> str:
+        fact = f"no {component} of the Dask cluster {self._name} was ready within {self._timeout_s:g} s"
+        if not pods:
+            return f"{fact}, and no pod was made for it: the log of the Dask operator says why"
+        said = "; ".join(map(diagnosis.said_by, pods))
+        return f"{fact} ({said}): ask for less (cluster.cpu, cluster.memory), or wait longer (cluster.start_timeout_s)"
 
     def _trouble(self, pods: list[dict[str, Any]], component: str) -> str | None:
         if not pods:
