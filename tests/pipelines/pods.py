@@ -41,7 +41,7 @@ for needed in $NEEDED; do
     mount --bind -o ro "$needed" "$root$needed"
 done
 unset NEEDED
-mount -o remount,ro "$root"
+mount -o remount,ro,bind "$root"
 exec chroot "$root" "$@"
 """
 
