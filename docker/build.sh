@@ -4,6 +4,7 @@
 #   LSTFILL_IMAGE_TAG       a release or a commit; by default the version in pyproject.toml
 #   BASE_IMAGE              a Debian with Python 3.11 to 3.13; by default that of the Dockerfile
 #   CA_FILE                 CA bundle of a network that signs TLS anew; stays out of the images
+#   BUILD_NETWORK           network of the build, host where the daemon has no bridge
 #   DOCKER                  the program; it needs BuildKit
 set -eu
 cd "$(dirname "$0")/.."
@@ -29,6 +30,9 @@ fi
 set -- --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
 if [ -n "${BASE_IMAGE:-}" ]; then
   set -- "$@" --build-arg "BASE_IMAGE=$BASE_IMAGE"
+fi
+if [ -n "${BUILD_NETWORK:-}" ]; then
+  set -- "$@" --network "$BUILD_NETWORK"
 fi
 if [ -n "${CA_FILE:-}" ]; then
   set -- "$@" --secret "id=ca,src=$CA_FILE"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from docker.errors import DockerException, ImageNotFound
@@ -22,7 +24,7 @@ def daemon():
         client = docker.from_env(timeout=60)
         client.ping()
     except DockerException:
-        pytest.skip(f"no Docker daemon answers at {os.environ.get('DOCKER_HOST') or 'its default socket'}")
+        _missing(f"no Docker daemon answers at {os.environ.get('DOCKER_HOST') or 'its default socket'}")
     yield client
     client.close()
 
@@ -31,9 +33,32 @@ def daemon():
 def built(daemon):
     """The images by target, each as the daemon describes it."""
     try:
-        return {target: daemon.images.get(name) for target, name in IMAGES.items()}
+        found = {target: daemon.images.get(name) for target, name in IMAGES.items()}
     except ImageNotFound as error:
-        pytest.skip(f"{error.explanation}: make images")
+        _missing(f"{error.explanation}: make images")
+    for target in ("light", "ml"):
+        if _package(daemon, IMAGES[target]) != _sources():
+            _missing(f"{IMAGES[target]} was built from other sources than these: make images")
+    return found
+
+
+def _missing(reason: str):
+    """Skips; where the images have just been built, what is missing is a failure."""
+    (pytest.fail if os.environ.get("LSTFILL_IMAGES_REQUIRED") else pytest.skip)(reason)
+
+
+def _package(daemon, name: str) -> str:
+    """Digest of the package in an image."""
+    digest = (
+        "cd /opt/venv/lib/python3*/site-packages/lstfill && find . -name '*.py' | LC_ALL=C sort | xargs cat | sha256sum"
+    )
+    return daemon.containers.run(name, ["sh", "-c", digest], remove=True).decode().split()[0]
+
+
+def _sources() -> str:
+    root = Path(__file__).resolve().parents[2] / "src" / "lstfill"
+    paths = sorted(root.rglob("*.py"), key=lambda path: os.fsencode(path.relative_to(root)))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 @dataclass
