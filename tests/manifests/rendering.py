@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ REMOTE = MANIFESTS / "kubeflow"
 _STAND_IN = Path(__file__).parent / "kubeflow" / "pipelines.yaml"
 _CRDS = "operator/deployment/helm/dask-kubernetes-operator/crds"
 _WITH_PODS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
+
+
+def program(name: str) -> str | None:
+    """Where a program is: beside this Python, where packages put theirs, or on PATH."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
 
 
 def folders(kind: str) -> list[str]:

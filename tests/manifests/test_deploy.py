@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 
 import pytest
 
-from tests.manifests.rendering import MANIFESTS, ROOT
+from tests.manifests.rendering import MANIFESTS, ROOT, program
 
 SCRIPT = MANIFESTS / "deploy.sh"
 NOTE = """#!/bin/sh
@@ -88,9 +87,10 @@ class TestDeploy:
         assert all(name in SCRIPT.read_text() for name in made)
 
     def test_is_clean(self):
-        if shutil.which("shellcheck") is None:
+        checker = program("shellcheck")
+        if checker is None:
             pytest.skip("shellcheck is not on PATH: it checks the scripts")
-        done = subprocess.run(["shellcheck", str(SCRIPT)], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([checker, str(SCRIPT)], capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stdout
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 import yaml
 
 from tests.kubernetes.schemas import VERSIONS
-from tests.manifests.rendering import MANIFESTS
+from tests.manifests.rendering import MANIFESTS, program
 
 FILE = MANIFESTS / "kind.yaml"
 
@@ -49,14 +48,14 @@ class TestKindItself:
     """kind decodes the file before it asks Docker for an image, and Docker is nowhere here."""
 
     def decoded(self, text, directory):
-        program = shutil.which("kind")
-        if program is None:
+        kind = program("kind")
+        if kind is None:
             pytest.skip("kind is not on PATH: it decodes its configuration")
         file = directory / "kind.yaml"
         file.write_text(text)
         nowhere = {"DOCKER_HOST": "tcp://127.0.0.1:1", "KIND_EXPERIMENTAL_PROVIDER": "docker", "HOME": str(directory)}
         done = subprocess.run(
-            [program, "create", "cluster", "--config", str(file), "--kubeconfig", str(directory / "kubeconfig")],
+            [kind, "create", "cluster", "--config", str(file), "--kubeconfig", str(directory / "kubeconfig")],
             env={**os.environ, **nowhere},
             capture_output=True,
             text=True,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 
 import pytest
 import yaml
 
-from tests.manifests.rendering import ROOT
+from tests.manifests.rendering import ROOT, program
 
 FILE = ROOT / ".github/workflows/ci.yaml"
 
@@ -89,7 +88,8 @@ def test_no_expression_is_put_into_a_script(steps):
 
 
 def test_is_clean():
-    if shutil.which("actionlint") is None:
+    checker = program("actionlint")
+    if checker is None:
         pytest.skip("actionlint is not on PATH: it checks workflows")
-    done = subprocess.run(["actionlint", str(FILE)], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([checker, str(FILE)], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
