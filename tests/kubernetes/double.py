@@ -35,7 +35,7 @@ class Double:
         self._store = Store()
         self.kubelet = Kubelet(self._resources, self._store, folder)
         self.server = Server(self._resources, self._store, self.kubelet)
-        self._runner = web.AppRunner(self.server.application(), access_log=None)
+        self._runner = web.AppRunner(self.server.application(), access_log=None, shutdown_timeout=0.2)
         self._thread = threading.Thread(target=self._loop.run_forever, name="kubernetes-double", daemon=True)
         self.url = ""
         self.kubeconfig = folder / "kubeconfig.yaml"
@@ -95,7 +95,7 @@ class Double:
 
     async def _serve(self) -> str:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.2)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 

@@ -46,13 +46,17 @@ class Kubelet:
         store.listeners.append(self._heard)
 
     def service_ip(self, name: str, namespace: str) -> str | None:
-        """What a service's name leads to: one of its pods, or where nobody listens; none if there is no such service."""
+        """Where a service's name leads: to one of its pods, or where nobody listens; none if it never was.
+
+        A name is there as soon as its service, whatever its pods do, and for a while after it: answers are cached. The
+        operator takes both for granted.
+        """
         key = Key(self._services, namespace, name)
-        if key not in self._store.objects:
-            return None
-        selector = ",".join(f"{k}={v}" for k, v in self._store.objects[key]["spec"]["selector"].items())
+        service = self._store.objects.get(key)
+        if service is None:
+            return _NOBODY if any(change.key == key for change in self._store.log) else None
+        selector = ",".join(f"{label}={value}" for label, value in service["spec"]["selector"].items())
         pods = self._store.find(Query(self._pods, namespace, labels=selector))
-        # The name is there as soon as the service is, as in a real cluster: the operator takes it so.
         return next((pod["status"]["podIP"] for pod in pods if _is_ready(pod)), _NOBODY)
 
     def log_of(self, key: Key) -> str:
@@ -213,7 +217,7 @@ def _command(container: Thing, env: dict[str, str], address: str) -> list[str]:
     """The command with its variables put in, and bound to the pod's own address alone."""
     words = [*(container.get("command") or []), *(container.get("args") or [])]
     words = [re.sub(r"\$\((\w+)\)", lambda found: env.get(found[1], found[0]), word) for word in words]
-    words = [word.replace("0.0.0.0", address) for word in words]
+    words = [word.replace("0.0.0.0", address) for word in words]  # noqa: S104 - so that nobody does
     if "--dashboard-address" in words:
         place = words.index("--dashboard-address") + 1
         words[place] = words[place] if ":" in words[place] else f"{address}:{words[place]}"

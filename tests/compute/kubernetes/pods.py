@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,11 @@ def within_pod(double: Double, folder: Path, name: str = "step") -> Iterator[str
 def pods(**options: Any) -> Cluster:
     """A section ``cluster`` of kind kubernetes, as the pipeline hands it on."""
     return build(Cluster, {"kind": "kubernetes", "start_timeout_s": 60} | options)
+
+
+def gone(double: Double, timeout_s: float = 15) -> None:
+    """Waits until nothing of any Dask cluster is left, objects or processes."""
+    started = time.monotonic()
+    while left := double.left_behind():
+        assert time.monotonic() - started < timeout_s, f"after {timeout_s} s there are still {left}"
+        time.sleep(0.1)

@@ -13,8 +13,7 @@ import pytest
 
 from lstfill import compute
 from lstfill.errors import ConfigError, DataError, LstfillError
-from tests.compute.kubernetes.pods import IMAGE, KEY, RUN, pods, within_pod
-from tests.compute.kubernetes.step_process import work
+from tests.compute.kubernetes.pods import KEY, RUN, gone, pods, within_pod
 from tests.kubernetes.kubelet import ROOT
 from tests.kubernetes.schemas import VERSIONS, crd_errors, kubernetes_errors
 
@@ -33,18 +32,6 @@ def refuse(item):
 
 def lose(item):
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def until(done, timeout_s, what):
-    started = time.monotonic()
-    while not done():
-        assert time.monotonic() - started < timeout_s, f"{what} within {timeout_s} s"
-        time.sleep(0.1)
-    return time.monotonic() - started
-
-
-def gone(double, timeout_s=15):
-    until(lambda: not double.left_behind(), timeout_s, f"nothing is left of {double.left_behind()}")
 
 
 @pytest.fixture(scope="module")
@@ -174,19 +161,14 @@ def test_a_step_that_is_told_to_end_removes_its_cluster_first(in_pod, step):
     gone(in_pod)
 
 
-def test_after_a_killed_step_the_operator_removes_what_is_idle(in_pod, step):
-    process = step(idle_timeout_s=3)
-    assert in_pod.left_behind()
-    process.kill()
-    process.wait()
-    gone(in_pod, timeout_s=20)
-
-
-def test_a_working_cluster_is_not_idle(in_pod, step):
-    process = step(idle_timeout_s=1)
+def test_the_operator_removes_what_is_idle_after_a_killed_step_and_not_before(in_pod, step):
+    process = step(idle_timeout_s=2)
     time.sleep(4)
     assert process.poll() is None
     assert in_pod.objects("daskclusters")
+    process.kill()
+    process.wait()
+    gone(in_pod, timeout_s=20)
 
 
 def test_with_the_pod_of_a_killed_step_its_cluster_goes(in_pod, step):
@@ -197,15 +179,9 @@ def test_with_the_pod_of_a_killed_step_its_cluster_goes(in_pod, step):
     process.wait()
     in_pod.delete("v1", "pods", "step")
     gone(in_pod)
-    in_pod.create("v1", "pods", {"metadata": {"name": "step"}, "spec": {"containers": [{"image": IMAGE}]}})
 
 
 def test_outside_of_a_pod_the_image_must_be_given(operated):
     with pytest.raises(ConfigError, match=r"cluster\.image None outside of a pod"), compute.cluster(pods()):
         pass
     assert operated.objects("daskclusters") == []
-
-
-def test_threads_and_pods_map_the_same(in_pod):
-    with compute.cluster(pods(workers=1)) as engine:
-        assert list(engine.map(work, range(5))) == list(range(5))
