@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,15 +204,20 @@ def run_container(client: DockerClient, image: str, command: list[str], volumes:
     """
     from docker.errors import APIError
 
+    made: list[Container] = []
     try:
-        container = client.containers.create(image, command, volumes=volumes, **options)
-        try:
-            return _attended(container)
-        finally:
-            container.remove(force=True, v=True)
+        # In another thread, whose end is waited for: Ctrl-C between Docker's making of the container and its answer
+        # would leave it behind.
+        with ThreadPoolExecutor(1) as pool:
+            create = functools.partial(client.containers.create, image, command, volumes=volumes, **options)
+            pool.submit(lambda: made.append(create())).result()
+        return _attended(made[0])
     except APIError as error:
         sys.stdout.write(f"Docker could not run {image}: {error.explanation or error}\n")
         return _NOT_RUN
+    finally:
+        for container in made:
+            container.remove(force=True, v=True)
 
 
 def _attended(container: Container) -> int:

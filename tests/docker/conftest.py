@@ -52,7 +52,7 @@ def _package(daemon, name: str) -> str:
     digest = (
         "cd /opt/venv/lib/python3*/site-packages/lstfill && find . -name '*.py' | LC_ALL=C sort | xargs cat | sha256sum"
     )
-    return daemon.containers.run(name, ["sh", "-c", digest], remove=True).decode().split()[0]
+    return daemon.containers.run(name, ["sh", "-c", digest], remove=True, network_mode="none").decode().split()[0]
 
 
 def _sources() -> str:
@@ -71,6 +71,7 @@ class Shell:
         """A container that runs a command; its ``/tmp`` may be written."""
         given = {
             "user": str(user),
+            "network_mode": "none",
             "read_only": True,
             "tmpfs": {"/tmp": "mode=1777"},  # noqa: S108 - a place in the container
             "cap_drop": ["ALL"],

@@ -118,7 +118,7 @@ class TestFailure:
 
     def test_at_once_is_never_taken_for_success(self, daemon, capsys):
         command = ["sh", "-c", "echo said; exit 3"]
-        found = [containers.run_container(daemon, IMAGES["light"], command, {}) for _ in range(20)]
+        found = [containers.run_container(daemon, IMAGES["light"], command, {}, network_mode="none") for _ in range(20)]
         assert found == [3] * 20
         assert capsys.readouterr().out == "said\n" * 20
 
@@ -126,12 +126,12 @@ class TestFailure:
         if not daemon.info().get("MemoryLimit"):
             pytest.skip("this daemon cannot limit memory")
         command = ["python", "-c", "bytearray(300 << 20)"]
-        limit = {"mem_limit": "100m", "memswap_limit": "100m"}
+        limit = {"network_mode": "none", "mem_limit": "100m", "memswap_limit": "100m"}
         assert containers.run_container(daemon, IMAGES["light"], command, {}, **limit) == 137
         assert "used more memory than it may" in capsys.readouterr().out
 
     def test_a_command_that_is_not_there_is_named(self, daemon, capsys):
-        assert containers.run_container(daemon, IMAGES["light"], ["no-such"], {}) == 125
+        assert containers.run_container(daemon, IMAGES["light"], ["no-such"], {}, network_mode="none") == 125
         assert "no-such" in capsys.readouterr().out
         assert [each for each in daemon.containers.list(all=True) if each.status == "created"] == []
 
@@ -156,7 +156,9 @@ class TestMissingImage:
 
 @pytest.mark.usefixtures("built")
 class TestInterruption:
-    def test_ends_the_container_too(self, daemon, source, tmp_path):
+    @pytest.mark.parametrize("moment", ["created", "running"])
+    def test_ends_the_container_too(self, daemon, source, tmp_path, moment):
+        assert ours(daemon) == []
         config = made.write_config(tmp_path / "run.yaml", source)
         process = subprocess.Popen(
             command("run", "--docker", "--config", config, "--workspace", tmp_path / "w"),
@@ -165,7 +167,7 @@ class TestInterruption:
             text=True,
         )
         try:
-            self.wait(lambda: ours(daemon), process)
+            self.wait(lambda: any(moment in ("created", each.status) for each in ours(daemon)), process)
             process.send_signal(signal.SIGINT)
             said, _ = process.communicate(timeout=60)
         finally:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -244,3 +247,21 @@ class TestContainer:
         assert attend(container) == containers._NOT_RUN
         assert capsys.readouterr().out == "Docker could not run image:1: no such device\n"
         assert container.done == ["attach", "start", "remove"]
+
+    def test_is_removed_when_docker_answers_after_the_person_stopped_it(self):
+        """The answer to its making comes from another thread, for which the one that was interrupted waits."""
+        container = Container()
+        interrupted = threading.Event()
+
+        def create(*_, **__):
+            main = threading.main_thread().ident
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.2)
+            interrupted.set()
+            return container
+
+        client = SimpleNamespace(containers=SimpleNamespace(create=create))
+        with pytest.raises(KeyboardInterrupt):
+            containers.run_container(client, "image:1", ["true"], {})
+        assert interrupted.is_set()
+        assert container.done == ["remove"], container.done
