@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstfill import compute
+from lstfill.compute import kinds
 from lstfill.config import Split
 from lstfill.steps import split
 from lstfill.synthetic import FEATURE, TARGET
@@ -135,5 +135,5 @@ def tracking_database_is_no_database(given):
 
 @case(r"no Dask scheduler answers at tcp://127.0.0.1:\d+")
 def scheduler_is_dead(given):
-    given.patch.setattr(compute, "CONNECT_TIMEOUT_S", 1)
+    given.patch.setattr(kinds, "CONNECT_TIMEOUT_S", 1)
     return given.step("ingest", cluster={"kind": "scheduler", "address": f"tcp://127.0.0.1:{closed_port()}"})

@@ -39,6 +39,7 @@ def test_a_container_that_ends_again_and_again():
     told = trouble(pod(ended))
     assert "ended 3 times, last with OOMKilled (exit code 137)" in told
     assert is_crashing(pod(ended))
+    assert is_crashing(pod(waiting("CrashLoopBackOff")))
     assert trouble(pod(ended | {"restartCount": 2})) is None
 
 

@@ -132,5 +132,5 @@ class TestPodsThatDoNotStart:
 
     def test_pods_that_are_too_slow(self, in_pod):
         message = refusal(start_timeout_s=1)
-        assert re.search(r"no scheduler of the Dask cluster lstfill-\S+ was ready within 1 s", message)
+        assert re.search(r"no (scheduler|worker) of the Dask cluster lstfill-\S+ was ready within 1 s", message)
         gone(in_pod)

@@ -28,7 +28,10 @@ def is_ready(pod: Mapping[str, Any]) -> bool:
 
 def is_crashing(pod: Mapping[str, Any]) -> bool:
     """Whether a pod's container ended by itself, again and again."""
-    return any(entry.get("restartCount", 0) >= _RESTARTS for entry in _containers(pod))
+    entries = _containers(pod)
+    return any(
+        entry.get("restartCount", 0) >= _RESTARTS or _waits_for(entry) == "CrashLoopBackOff" for entry in entries
+    )
 
 
 def trouble(pod: Mapping[str, Any]) -> str | None:
@@ -56,9 +59,13 @@ def said_by(pod: Mapping[str, Any]) -> str:
     unplaced = [entry for entry in status.get("conditions", []) if entry["type"] == "PodScheduled"]
     if unplaced and unplaced[0]["status"] == "False":
         return f"pod {name} finds no node ({unplaced[0].get('message', unplaced[0].get('reason'))})"
-    waits = [(entry.get("state", {}).get("waiting") or {}).get("reason") for entry in _containers(pod)]
+    waits = [_waits_for(entry) for entry in _containers(pod)]
     reason = ", ".join(filter(None, waits)) or ("is ready" if is_ready(pod) else "is not ready")
     return f"pod {name}: {status.get('phase', 'no phase')}, {reason}"
+
+
+def _waits_for(entry: Mapping[str, Any]) -> str:
+    return str((entry.get("state", {}).get("waiting") or {}).get("reason") or "")
 
 
 def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
