@@ -17,6 +17,7 @@ TIMER_S = 0.5
 @contextlib.contextmanager
 def running_operator(folder: Path) -> Iterator[Double]:
     """A double with the operator at work, and this process pointed at it."""
+    import kopf
     from kopf.testing import KopfRunner
 
     # The official client reads the variable once, when it is imported.
@@ -28,7 +29,10 @@ def running_operator(folder: Path) -> Iterator[Double]:
         _quick_timers(),
     ):
         command = ["run", "-m", "dask_kubernetes.operator.controller", "--namespace", NAMESPACE, "--standalone"]
-        with KopfRunner(command, timeout=30):
+        # A deletion that meets a timer at work is looked at again after a minute by itself.
+        settings = kopf.OperatorSettings()
+        settings.background.cancellation_polling = TIMER_S
+        with KopfRunner(command, timeout=30, settings=settings):
             yield double
 
 

@@ -81,7 +81,9 @@ class Server:
             made = self._store.create(target.resource, target.namespace, await request.json())
             return web.json_response(made, status=201)
         if verb == "delete":
-            return web.json_response(self._store.delete(target.key()))
+            options = json.loads(await request.text() or "{}")
+            foreground = options.get("propagationPolicy") == "Foreground"
+            return web.json_response(self._store.delete(target.key(), foreground=foreground))
         if verb == "get":
             return web.json_response(self._store.get(target.key()))
         body, kind = json.loads(await request.text()), request.headers.get("Content-Type", "")

@@ -133,9 +133,16 @@ class Store:
             self._put(key, new, "MODIFIED")
         return new
 
-    def delete(self, key: Key) -> Thing:
-        """Removes an object, or marks it while finalizers hold it."""
+    def delete(self, key: Key, *, foreground: bool = False) -> Thing:
+        """Removes an object, or marks it while finalizers hold it.
+
+        Args:
+            key: of the object.
+            foreground: whether what it owns goes first, whatever holds the object itself.
+        """
         thing = self.get(key)
+        if foreground:
+            self._remove_owned_by(thing)
         if not thing["metadata"].get("finalizers"):
             self._remove(key)
         elif not thing["metadata"].get("deletionTimestamp"):
@@ -160,6 +167,9 @@ class Store:
         last = copy.deepcopy(thing)
         last["metadata"]["resourceVersion"] = str(self.version)
         self._tell(key, last, "DELETED")
+        self._remove_owned_by(thing)
+
+    def _remove_owned_by(self, thing: Thing) -> None:
         for other in [other for other, owned in self.objects.items() if _owned_by(owned, thing)]:
             if other in self.objects:
                 self.delete(other)

@@ -110,6 +110,15 @@ def test_with_its_owner_an_object_goes_and_what_it_owns_too(store):
     assert [thing["metadata"]["name"] for thing in store.objects.values()] == ["four"]
 
 
+def test_in_the_foreground_what_an_object_owns_goes_while_it_is_held_itself(store):
+    first = made(store, finalizers=["mine"])
+    made(store, "two", ownerReferences=owner(first))
+    store.delete(key())
+    assert len(store.objects) == 2
+    store.delete(key(), foreground=True)
+    assert list(store.objects) == [key()]
+
+
 def test_an_object_whose_owner_is_gone_does_not_stay(store):
     first = made(store)
     store.delete(key())

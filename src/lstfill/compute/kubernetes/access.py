@@ -71,7 +71,9 @@ class Access:
             self._object(manifest).create()
 
     def delete(self, manifest: Mapping[str, Any]) -> None:
-        """Removes a resource of the Dask operator; one that is gone already is fine.
+        """Removes a resource of the Dask operator and what it owns; one that is gone already is fine.
+
+        What it owns goes first: the operator holds the resource itself until it has time, which can take a minute.
 
         Raises:
             LstfillError: if it is refused or there is no answer.
@@ -80,7 +82,7 @@ class Access:
             _explained(f"delete {manifest['kind']} {manifest['metadata']['name']}"),
             contextlib.suppress(kr8s.NotFoundError),
         ):
-            self._object(manifest).delete(propagation_policy="Background")
+            self._object(manifest).delete(propagation_policy="Foreground")
 
     def status(self, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
         """The status of a resource of the Dask operator, empty at first; none once the resource is gone."""
@@ -92,9 +94,9 @@ class Access:
                 return None
         return dict(_plain(thing).get("status") or {})
 
-    def pods(self, cluster: str, component: str) -> list[dict[str, Any]]:
-        """The pods of a Dask cluster: its ``scheduler`` or its ``worker`` s."""
-        selector = {"dask.org/cluster-name": cluster, "dask.org/component": component}
+    def pods(self, cluster: str, component: str | None = None) -> list[dict[str, Any]]:
+        """The pods of a Dask cluster: all, those of its ``scheduler``, or those of its workers (``worker``)."""
+        selector = {"dask.org/cluster-name": cluster} | ({"dask.org/component": component} if component else {})
         with _explained("list pods"):
             found = self.api.get(Pod, namespace=self.namespace, label_selector=selector)
             return [_plain(pod) for pod in found]

@@ -27,7 +27,7 @@ from lstfill.errors import ConfigError, LstfillError
 logger = logging.getLogger(__name__)
 
 REMOVAL_TIMEOUT_S = 20
-"""How long to wait until a cluster is gone; Kubernetes gives an ended pod 30 s."""
+"""How long to wait until the pods of a cluster are gone; Kubernetes gives the step itself 30 s when it ends it."""
 
 
 @contextlib.contextmanager
@@ -116,9 +116,11 @@ def _remove(access: Access, wanted: Mapping[str, Any]) -> None:
     name, started = wanted["metadata"]["name"], time.monotonic()
     try:
         access.delete(wanted)
-        while access.status(wanted) is not None:
+        while left := access.pods(name):
             if time.monotonic() - started > REMOVAL_TIMEOUT_S:
-                logger.warning("Dask cluster %s is still there after %d s", name, REMOVAL_TIMEOUT_S)
+                logger.warning(
+                    "Dask cluster %s: %d pods are still ending after %d s", name, len(left), REMOVAL_TIMEOUT_S
+                )
                 return
             time.sleep(0.2)
     except LstfillError as error:
