@@ -17,7 +17,8 @@ from tests import made
 from tests.docker.conftest import IMAGES
 from tests.pipelines.conftest import run_pipeline, without_foreign
 
-pytestmark = pytest.mark.timeout(600)
+# On one worker: the demo runs once, and no test finds another's containers.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("test_run")]
 STEPS = ["ingest", "mask", "split", "preprocess", "train", "evaluate", "predict"]
 
 

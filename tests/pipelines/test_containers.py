@@ -251,17 +251,17 @@ class TestContainer:
     def test_is_removed_when_docker_answers_after_the_person_stopped_it(self):
         """The answer to its making comes from another thread, for which the one that was interrupted waits."""
         container = Container()
-        interrupted = threading.Event()
+        answered = threading.Event()
 
         def create(*_, **__):
-            main = threading.main_thread().ident
-            signal.pthread_kill(main, signal.SIGINT)
             time.sleep(0.2)
-            interrupted.set()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.2)
+            answered.set()
             return container
 
         client = SimpleNamespace(containers=SimpleNamespace(create=create))
         with pytest.raises(KeyboardInterrupt):
             containers.run_container(client, "image:1", ["true"], {})
-        assert interrupted.is_set()
-        assert container.done == ["remove"], container.done
+        assert answered.is_set()
+        assert container.done == ["remove"]
