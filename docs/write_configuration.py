@@ -24,7 +24,7 @@ here: they come from `LSTFILL_S3_ACCESS_KEY_ID`, `LSTFILL_S3_SECRET_ACCESS_KEY`,
 In the pipeline's parameters a key is `section_key`, for instance `train_epochs`; the rarer keys of a section travel in
 its `section_options`.
 
-This page is written by `make docs` from the schema in `src/lstfill/config.py`.
+This page is written by `make docs` from the schema in `src/lstfill/config.py` and `src/lstfill/clusterconfig.py`.
 """
 
 
@@ -80,7 +80,7 @@ def _is_type(item: Any) -> bool:
 def _unit(name: str, path: str, field: FieldInfo) -> str:
     if path.startswith(("block.", "buffer.", "chunks.")):
         return "cells"
-    for suffix, unit in {"_deg": "degree", "_k": "K"}.items():
+    for suffix, unit in {"_deg": "degree", "_k": "K", "_s": "s"}.items():
         if name.endswith(suffix):
             return unit
     if field.annotation is float and "share" in (field.description or ""):
