@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LABEL = "lstfill.step"
-"""Label of every container that is started here."""
+"""Label of every container that is started here; its value is the process that did."""
 
 _PASSED = ("LSTFILL_S3_", "LSTFILL_SOURCE_S3_", "AWS_", "MLFLOW_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -126,7 +126,7 @@ def runner(config: Config) -> Iterator[DockerRunner]:
         read_only=True,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
-        labels={LABEL: ""},
+        labels={LABEL: str(os.getpid())},
     )
     try:
         with _true_status():

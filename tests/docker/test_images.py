@@ -13,7 +13,6 @@ import pytest
 from lstfill import cli, tracking
 from tests import made
 
-pytestmark = pytest.mark.xdist_group("test_images")
 MAX_MB = {"light": 450, "ml": 1600, "mlflow": 500}
 USERS = ["10001", "12345", "12345:12345"]
 

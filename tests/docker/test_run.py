@@ -17,13 +17,13 @@ from tests import made
 from tests.docker.conftest import IMAGES
 from tests.pipelines.conftest import run_pipeline, without_foreign
 
-# On one worker: the demo runs once, and no test finds another's containers.
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("test_run")]
+pytestmark = pytest.mark.timeout(600)
 STEPS = ["ingest", "mask", "split", "preprocess", "train", "evaluate", "predict"]
 
 
-def ours(daemon):
-    return daemon.containers.list(all=True, filters={"label": containers.LABEL})
+def containers_of(daemon, process=None):
+    """Containers that a process has started, this one by default."""
+    return daemon.containers.list(all=True, filters={"label": f"{containers.LABEL}={process or os.getpid()}"})
 
 
 def outcome(directory, *arguments):
@@ -85,7 +85,7 @@ class TestDemo:
         places, _, _ = both
         owners = {path.stat().st_uid for path in (places["docker"] / "w").rglob("*")}
         assert owners == {os.getuid()}
-        assert ours(daemon) == []
+        assert containers_of(daemon) == []
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ class TestFailure:
         assert summary["error"]["step"] == "ingest"
         assert summary["error"]["message"].startswith(f"there is no Zarr store at {tmp_path / 'no-such.zarr'}")
         assert "Traceback" not in said
-        assert ours(daemon) == []
+        assert containers_of(daemon) == []
 
     def test_at_once_is_never_taken_for_success(self, daemon, capsys):
         command = ["sh", "-c", "echo said; exit 3"]
@@ -159,7 +159,6 @@ class TestMissingImage:
 class TestInterruption:
     @pytest.mark.parametrize("moment", ["created", "running"])
     def test_ends_the_container_too(self, daemon, source, tmp_path, moment):
-        assert ours(daemon) == []
         config = made.write_config(tmp_path / "run.yaml", source)
         process = subprocess.Popen(
             command("run", "--docker", "--config", config, "--workspace", tmp_path / "w"),
@@ -168,7 +167,9 @@ class TestInterruption:
             text=True,
         )
         try:
-            self.wait(lambda: any(moment in ("created", each.status) for each in ours(daemon)), process)
+            self.wait(
+                lambda: any(moment in ("created", each.status) for each in containers_of(daemon, process.pid)), process
+            )
             process.send_signal(signal.SIGINT)
             said, _ = process.communicate(timeout=60)
         finally:
@@ -176,7 +177,7 @@ class TestInterruption:
             process.wait()
         assert process.returncode == 130, said
         assert "stopped" in said
-        assert ours(daemon) == []
+        assert containers_of(daemon, process.pid) == []
 
     def wait(self, condition, process):
         deadline = time.monotonic() + 120

@@ -128,6 +128,7 @@ class TestRunner:
         assert given["cap_drop"] == ["ALL"]
         assert given["security_opt"] == ["no-new-privileges"]
         assert given["user"] == f"{os.getuid()}:{os.getgid()}"
+        assert given["labels"] == {containers.LABEL: str(os.getpid())}
         assert given["environment"] == {"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}
 
     def test_kfp_starts_containers_our_way_and_has_its_own_back(self):
