@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import functools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,11 +206,8 @@ def run_container(client: DockerClient, image: str, command: list[str], volumes:
 
     made: list[Container] = []
     try:
-        # In another thread, whose end is waited for: Ctrl-C between Docker's making of the container and its answer
-        # would leave it behind.
-        with ThreadPoolExecutor(1) as pool:
-            create = functools.partial(client.containers.create, image, command, volumes=volumes, **options)
-            pool.submit(lambda: made.append(create())).result()
+        with _uninterrupted():
+            made.append(client.containers.create(image, command, volumes=volumes, **options))
         return _attended(made[0])
     except APIError as error:
         sys.stdout.write(f"Docker could not run {image}: {error.explanation or error}\n")
@@ -218,6 +215,22 @@ def run_container(client: DockerClient, image: str, command: list[str], volumes:
     finally:
         for container in made:
             container.remove(force=True, v=True)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits for the end: between Docker's making of a container and its answer it would leave one behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
 
 
 def _attended(container: Container) -> int:
@@ -233,8 +246,8 @@ def _attended(container: Container) -> int:
     return status
 
 
-def _killed(container: Container, signal: int) -> str:
+def _killed(container: Container, number: int) -> str:
     container.reload()
     if container.attrs["State"].get("OOMKilled"):
         return "the container was ended because it used more memory than it may"
-    return f"the container was ended by signal {signal}"
+    return f"the container was ended by signal {number}"

@@ -184,7 +184,8 @@ def test_importing_silences_no_warnings():
 
 def test_all_that_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["ml"]]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["ml"], *extras["kubernetes"]]
     direct = {_distribution(line) for line in declared}
     # What a declared package itself requires is there with it.
     there = _closure(direct)

@@ -114,20 +114,20 @@ class TestMake:
         assert told == ["kind delete cluster --name lstfill"]
 
     def test_checks_with_the_keys_of_the_overlay(self, run):
-        done, _ = run("make", "--dry-run", "check-demo")
+        done, _ = run("make", "--no-print-directory", "--dry-run", "check-demo")
         for part in ("LSTFILL_S3_ACCESS_KEY_ID=minio ", "LSTFILL_S3_SECRET_ACCESS_KEY=minio123 ", "tests/cluster"):
             assert part in done.stdout
 
     def test_submits_the_cube_that_the_job_writes(self, run, kind):
         (job,) = [thing for thing in kind if thing["metadata"]["name"] == "lstfill-demo-cube"]
         (argument,) = job["spec"]["template"]["spec"]["containers"][0]["args"]
-        done, _ = run("make", "--dry-run", "submit-demo")
+        done, _ = run("make", "--no-print-directory", "--dry-run", "submit-demo")
         assert f"LSTFILL_DEMO_CUBE={argument.removeprefix('--output=')} " in done.stdout
 
     def test_what_is_submitted_is_what_the_command_takes(self, run):
         from pipelines.cli import _parser
 
-        done, _ = run("make", "--dry-run", "submit-demo")
+        done, _ = run("make", "--no-print-directory", "--dry-run", "submit-demo")
         words = done.stdout.replace("\\\n", " ").split()
         options = _parser().parse_args(words[words.index("pipelines") + 1 :])
         assert options.wait is True

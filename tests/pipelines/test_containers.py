@@ -250,7 +250,6 @@ class TestContainer:
         assert container.done == ["attach", "start", "remove"]
 
     def test_is_removed_when_docker_answers_after_the_person_stopped_it(self):
-        """The answer to its making comes from another thread, for which the one that was interrupted waits."""
         container = Container()
         answered = threading.Event()
 
