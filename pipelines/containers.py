@@ -23,11 +23,10 @@ from lstfill.storage.address import local_path, scheme
 from lstfill.tracking.uri import SQLITE, resolve_uri, sqlite_file
 
 if TYPE_CHECKING:
+    from docker import DockerClient
     from docker.models.containers import Container
     from docker.types import Mount
     from kfp.local import DockerRunner
-
-    from docker import DockerClient
 
 LABEL = "lstfill.step"
 """Label of every container that is started here; its value is the process that did."""

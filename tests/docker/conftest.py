@@ -8,10 +8,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
-import docker
 from components import image
 
 SERVER_IMAGE = f"{image.REGISTRY}lstfill-mlflow:{image.TAG}"
