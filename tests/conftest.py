@@ -14,12 +14,14 @@ from lstfill.storage.embedded import embedded_store
 _CREDENTIALS = ("LSTFILL_S3_", "LSTFILL_SOURCE_S3_", "AWS_")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Keeps what shares a run or a fitted model on one worker; the rest goes by file."""
     for item in items:
         folder = item.path.parent.name
-        group = folder if folder in ("pipelines", "steps", "bad_input") else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+        shared = folder if folder in ("steps", "bad_input") else None
+        shared = "ran" if "ran" in item.fixturenames else shared
+        item.add_marker(pytest.mark.xdist_group(shared or item.path.stem))
 
 
 @pytest.fixture(scope="session")

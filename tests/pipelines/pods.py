@@ -114,7 +114,7 @@ class Pod:
         started = [*_unshare(), "sh", "-c", _ENTER, "sh", str(self.scratch / "root"), str(self.scratch / "volumes")]
         needed = {str(REPO), sys.prefix, sys.base_prefix}
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        variables = {"PATH": path, "NEEDED": " ".join(needed), **IMAGE, **self.environment}
+        variables = {"PATH": path, "NEEDED": " ".join(sorted(needed)), **IMAGE, **self.environment}
         return subprocess.run(
             [*started, *self._as_user(), *command], env=variables, cwd="/",
             capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
