@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from lstfill.config import Section, build
-from lstfill.errors import ConfigError
+from lstfill.configfile import read_mapping
 
 STEPS = ("ingest", "mask", "split", "preprocess", "train", "evaluate", "predict")
 MAX_SECONDS = 2**31 - 1
@@ -270,16 +270,7 @@ def load(path: Path | None) -> Platform:
     Raises:
         ConfigError: if the file is missing, is no YAML mapping, or does not fit the schema.
     """
-    import yaml
-
     if path is None:
         return Platform()
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the platform settings {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}, not settings: start with 'images:' or 'steps:'")
+    values = read_mapping(path, "platform settings", "settings: start with 'images:' or 'steps:'")
     return build(Platform, values, origin=str(path))

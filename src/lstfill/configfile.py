@@ -23,18 +23,32 @@ def load(path: Path | str) -> Config:
     Raises:
         ConfigError: if the file is missing, is no YAML mapping, or does not fit the schema.
     """
+    values = read_mapping(Path(path), "configuration", "sections: start with 'source:'")
+    return build(Config, _expand(values, str(path)), origin=str(path))
+
+
+def read_mapping(path: Path, name: str, wanted: str) -> dict[str, Any]:
+    """Reads a YAML file that holds keys and values.
+
+    Args:
+        path: the file.
+        name: what it is called in messages.
+        wanted: what is expected in it, and how it starts, for messages.
+
+    Raises:
+        ConfigError: if the file is missing or is no YAML mapping.
+    """
     import yaml
 
-    path = Path(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from None
+        raise ConfigError(f"cannot read the {name} {path}: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}, not sections: start with 'source:'")
-    return build(Config, _expand(values, str(path)), origin=str(path))
+        raise ConfigError(f"{path} holds {type(values).__name__}, not {wanted}")
+    return values
 
 
 def _expand(value: Any, origin: str) -> Any:
