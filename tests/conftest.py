@@ -17,10 +17,10 @@ _CREDENTIALS = ("LSTFILL_S3_", "LSTFILL_SOURCE_S3_", "AWS_")
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Keeps what shares a run or a fitted model on one worker; the rest goes by file."""
+    sharing = {item.path for item in items if "ran" in item.fixturenames}
     for item in items:
         folder = item.path.parent.name
-        shared = folder if folder in ("steps", "bad_input") else None
-        shared = "ran" if "ran" in item.fixturenames else shared
+        shared = "ran" if item.path in sharing else folder if folder in ("steps", "bad_input") else None
         item.add_marker(pytest.mark.xdist_group(shared or item.path.stem))
 
 
