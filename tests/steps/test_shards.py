@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstfill.preprocess import InMemoryShards
 from lstfill.steps import shards
-from lstfill.steps.shards import StoredShards
+from lstfill.steps.shards import KeptShards, StoredShards
 
 
 @pytest.fixture
@@ -43,3 +44,40 @@ def test_a_part_without_samples_has_no_shards(prepared):
 def test_types_are_those_of_the_fit(prepared):
     x, y = stored(prepared).read(0)
     assert (x.dtype, y.dtype, x.ndim, y.ndim) == (np.float32, np.float32, 2, 1)
+
+
+class TestKeptShards:
+    def kept(self, directory):
+        rows = np.arange(250, dtype="float32")
+        source = Counted(InMemoryShards(np.stack([rows, -rows], axis=1), rows, 100))
+        return source, KeptShards(source, directory)
+
+    def test_the_store_is_asked_once_for_each_shard(self, tmp_path):
+        source, kept = self.kept(tmp_path)
+        first, *others = [[kept.read(number) for number in (2, 0, 1)] for _ in range(3)]
+        assert source.asked == [2, 0, 1]
+        for again in others:
+            for (x, y), (x_again, y_again) in zip(first, again, strict=True):
+                np.testing.assert_array_equal(x, x_again)
+                np.testing.assert_array_equal(y, y_again)
+                assert (x_again.dtype, y_again.dtype) == (x.dtype, y.dtype)
+
+    def test_sizes_are_those_of_the_source(self, tmp_path):
+        source, kept = self.kept(tmp_path)
+        assert (list(kept.sizes), len(kept)) == (list(source.sizes), 3)
+
+
+class Counted:
+    """A source that remembers what it was asked for."""
+
+    def __init__(self, shards):
+        self.sizes = shards.sizes
+        self.asked = []
+        self._shards = shards
+
+    def __len__(self):
+        return len(self._shards)
+
+    def read(self, shard):
+        self.asked.append(shard)
+        return self._shards.read(shard)

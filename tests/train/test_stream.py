@@ -31,6 +31,18 @@ def test_every_sample_once_an_epoch_in_complete_batches(n, batch_size, shard_siz
         np.testing.assert_array_equal(x[:, 0], -y)
 
 
+@settings(deadline=None)
+@given(st.integers(0, 500), st.integers(1, 130), st.integers(1, 200), st.integers(1, 7))
+def test_blocks_are_the_batches_stacked(n, batch_size, shard_size, batches):
+    stream = BatchStream(source(n, shard_size), batch_size, seed=1)
+    blocks = list(stream.blocks(2, batches))
+    assert all(len(y) <= batches for _, y in blocks)
+    apart = [pair for x, y in blocks for pair in zip(x, y, strict=True)]
+    for (x, y), (x_batch, y_batch) in zip(apart, stream.epoch(2), strict=True):
+        np.testing.assert_array_equal(x, x_batch)
+        np.testing.assert_array_equal(y, y_batch)
+
+
 def test_order_depends_on_seed_and_epoch_alone():
     def order(seed, epoch):
         return rows_of(BatchStream(source(1000), 64, seed).epoch(epoch)).tolist()

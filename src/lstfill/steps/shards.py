@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstfill.preprocess import SHARD_SAMPLES
+from lstfill.preprocess import SHARD_SAMPLES, ShardSource
 from lstfill.storage import stores
 
 
@@ -46,3 +47,34 @@ class StoredShards:
 
     def _rows(self, shard: int) -> slice:
         return slice(shard * SHARD_SAMPLES, shard * SHARD_SAMPLES + self.sizes[shard])
+
+
+@dataclass(frozen=True)
+class KeptShards:
+    """Shards that stay on local disk once they were read, so that only the first epoch asks the store.
+
+    Attributes:
+        source: where a shard comes from the first time.
+        directory: an empty local directory, for one reader; the caller removes it.
+    """
+
+    source: ShardSource
+    directory: Path
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Samples of each shard."""
+        return self.source.sizes
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, shard: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features ``(n, f)`` and target ``(n,)`` of one shard, in stored units."""
+        kept = [self.directory / f"{shard}-{name}.npy" for name in "xy"]
+        if kept[1].exists():
+            return np.load(kept[0]), np.load(kept[1])
+        values = self.source.read(shard)
+        for file, array in zip(kept, values, strict=True):
+            np.save(file, array)
+        return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from lstfill.steps.provenance import (
     refuse_own_input,
     seal,
 )
-from lstfill.steps.shards import StoredShards
+from lstfill.steps.shards import KeptShards, StoredShards
 from lstfill.storage import objects, stores
 from lstfill.storage.scratch import scratch_directory
 
@@ -110,7 +111,7 @@ def _fit(train: Train, samples: str, origin: Mapping[str, Any], active: RunHandl
     from lstfill import model as models_of
     from lstfill import train as fitting
 
-    view = _view(samples, origin)
+    view = _kept(_view(samples, origin), directory.parent)
     directory.mkdir()
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
@@ -141,6 +142,14 @@ def _view(samples: str, origin: Mapping[str, Any]) -> TrainingView:
         impute=facts["impute"],
         provenance={"lineage": origin["lineage"], "config_hash": origin["config_hash"], "version": origin["version"]},
     )
+
+
+def _kept(view: TrainingView, scratch: Path) -> TrainingView:
+    """The same view, whose later epochs read from local disk."""
+    places = scratch / "train", scratch / "validation"
+    for place in places:
+        place.mkdir()
+    return replace(view, train=KeptShards(view.train, places[0]), validation=KeptShards(view.validation, places[1]))
 
 
 def _spread(model: Model, samples: str, origin: Mapping[str, Any]) -> Any:

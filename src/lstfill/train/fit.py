@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -22,7 +23,8 @@ logger = logging.getLogger(__name__)
 OnEpoch = Callable[[int, dict[str, float]], None]
 _NAMES = ("loss", "val_loss", "mae", "val_mae", "learning_rate")
 _FINAL_RATE = 0.01
-_PREFETCH = 4
+_STEPS_A_CALL = 64
+"""Steps that Keras takes before it comes back to Python, and batches that Python hands over at a time."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,9 @@ def fit_keras(
     recorder = _recorder(keras, config, on_epoch)
     started = time.perf_counter()
     network.fit(
-        _dataset(train, range(config.epochs)),
-        steps_per_epoch=train.steps,
+        _dataset(train),
         epochs=config.epochs,
-        validation_data=_dataset(validation, range(1)),
-        validation_steps=validation.steps,
+        validation_data=_dataset(validation),
         callbacks=[*_callbacks(keras, config, log_dir), recorder],
         shuffle=False,  # the stream has done it
         verbose=0,
@@ -120,6 +120,7 @@ def _compile(keras: Any, network: Any, config: Train, steps: int) -> None:
         loss="mse",
         metrics=[keras.metrics.MeanAbsoluteError(name="mae")],
         jit_compile=False,  # compiling takes longer than the fit of a small network
+        steps_per_execution=_STEPS_A_CALL,
     )
 
 
@@ -150,19 +151,20 @@ def _recorder(keras: Any, config: Train, on_epoch: OnEpoch | None) -> Any:
     return Recorder()
 
 
-def _dataset(stream: BatchStream, epochs: range) -> Any:
-    """All epochs in one sequence, so that the next one is read ahead while the last is validated."""
+def _dataset(stream: BatchStream) -> Any:
+    """The batches of an epoch; each pass over the dataset is the next epoch."""
     import tensorflow as tf
 
     n_features = stream.shards.read(0)[0].shape[1]
-    signature = (tf.TensorSpec((None, n_features), tf.float32), tf.TensorSpec((None, 1), tf.float32))
+    signature = (tf.TensorSpec((None, None, n_features), tf.float32), tf.TensorSpec((None, None, 1), tf.float32))
+    epochs = itertools.count()
 
-    def batches() -> Iterator[Batch]:
-        for epoch in epochs:
-            for x, y in stream.epoch(epoch):
-                yield x, y[:, None]
+    def blocks() -> Iterator[Batch]:
+        for x, y in stream.blocks(next(epochs), _STEPS_A_CALL):
+            yield x, y[..., None]
 
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(_PREFETCH)
+    batches = tf.data.Dataset.from_generator(blocks, output_signature=signature).unbatch()
+    return batches.apply(tf.data.experimental.assert_cardinality(stream.steps)).prefetch(_STEPS_A_CALL)
 
 
 def _history(rows: list[dict[str, float]], train: BatchStream, seconds: float) -> History:

@@ -64,6 +64,21 @@ class BatchStream:
         """
         return ((x, y) for x, y in regroup(self._read(epoch), self.batch_size))
 
+    def blocks(self, epoch: int, batches: int) -> Iterator[Batch]:
+        """The same batches, stacked: features ``(b, n, f)`` and target ``(b, n)``, a short one alone.
+
+        Args:
+            epoch: number of the epoch.
+            batches: most batches of a block.
+        """
+        for x, y in regroup(self._read(epoch), batches * self.batch_size):
+            whole = len(y) // self.batch_size * self.batch_size
+            if whole:
+                shape = (-1, self.batch_size)
+                yield x[:whole].reshape(*shape, x.shape[1]), y[:whole].reshape(shape)
+            if whole < len(y):
+                yield x[None, whole:], y[None, whole:]
+
     def _read(self, epoch: int) -> Iterator[Batch]:
         if not self.shuffle:
             yield from map(self.shards.read, range(len(self.shards)))
