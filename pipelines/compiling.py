@@ -34,9 +34,18 @@ def compile_pipeline(platform: Platform, out: Path) -> None:
         ConfigError: if an image is not pinned.
         LstfillError: if the file's name is not one that Kubeflow takes.
     """
+    assert_name(out)
+    compiler.Compiler().compile(on_platform(platform), str(out))
+
+
+def assert_name(out: Path) -> None:
+    """Makes sure that Kubeflow takes a file by its name.
+
+    Raises:
+        LstfillError: if it does not.
+    """
     if out.suffix not in SUFFIXES:
         raise LstfillError(f"cannot write {out}: its name must end in .yaml, .yml or .json")
-    compiler.Compiler().compile(on_platform(platform), str(out))
 
 
 def on_platform(platform: Platform) -> Any:

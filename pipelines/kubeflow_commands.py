@@ -94,10 +94,9 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
 
 
 def _compile(options: argparse.Namespace) -> None:
-    from pipelines.compiling import SUFFIXES, compile_pipeline
+    from pipelines.compiling import assert_name, compile_pipeline
 
-    if options.out.suffix not in SUFFIXES:
-        raise LstfillError(f"cannot write {options.out}: its name must end in .yaml, .yml or .json")
+    assert_name(options.out)
     platform = given.platform_of(options)
     prepare(options.out)
     compile_pipeline(platform, options.out)

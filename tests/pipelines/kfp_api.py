@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from pipelines import access
+
 PREFIX = "/apis/v2beta1"
 FOREIGN = ("LSTFILL_", "AWS_", "MLFLOW_", "KF_PIPELINES_", "KFP_", "KUBE")
 STARTED, ENDED = "2026-01-01T00:00:00Z", "2026-01-01T00:00:12.5Z"
@@ -225,6 +227,13 @@ def task(step: str, state: str, message: str = "", **more: Any) -> dict[str, Any
     error = {"error": {"code": 13, "message": message}} if message else {}
     ended = {"end_time": ENDED} if state in ("SUCCEEDED", "FAILED") else {"end_time": "1970-01-01T00:00:00Z"}
     return {"task_id": step, "display_name": step, "state": state, "start_time": STARTED, **ended, **error, **more}
+
+
+def outside_pods(patch, directory) -> None:
+    """As ``alone``, and on a machine that no service account is mounted into."""
+    alone(patch)
+    for name in ("PROJECTED", "SERVICE_ACCOUNT"):
+        patch.setattr(access, name, directory / "none")
 
 
 def alone(patch) -> None:

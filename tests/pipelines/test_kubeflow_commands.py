@@ -15,11 +15,10 @@ import pytest
 import yaml
 
 from lstfill.steps.task import EVENT
-from pipelines import access as access_module
 from pipelines.platform import STEPS
 from tests import made
 from tests.pipelines.conftest import run_pipeline
-from tests.pipelines.kfp_api import Api, alone, serving, task
+from tests.pipelines.kfp_api import Api, outside_pods, serving, task
 from tests.pipelines.kubernetes_api import Handler, Kubernetes
 
 REPO = Path(__file__).resolve().parents[2]
@@ -30,9 +29,7 @@ QUICK = ["--wait", "--poll", "0.02", "--grace", "0.2", "--timeout", "10"]
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch, tmp_path):
-    alone(monkeypatch)
-    monkeypatch.setattr(access_module, "PROJECTED", tmp_path / "none")
-    monkeypatch.setattr(access_module, "SERVICE_ACCOUNT", tmp_path / "none")
+    outside_pods(monkeypatch, tmp_path)
 
 
 @pytest.fixture

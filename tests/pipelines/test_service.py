@@ -20,7 +20,7 @@ from pipelines.compiling import compile_pipeline
 from pipelines.platform import Platform
 from pipelines.refusals import ServiceError
 from pipelines.service import Order, connect
-from tests.pipelines.kfp_api import Api, alone, serving
+from tests.pipelines.kfp_api import Api, outside_pods, serving
 
 TOKEN = "a-token-that-nobody-may-see"
 
@@ -34,9 +34,7 @@ def package(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch, tmp_path):
-    alone(monkeypatch)
-    monkeypatch.setattr(access_module, "PROJECTED", tmp_path / "none")
-    monkeypatch.setattr(access_module, "SERVICE_ACCOUNT", tmp_path / "none")
+    outside_pods(monkeypatch, tmp_path)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ class BatchStream:
         Args:
             epoch: number of the epoch; the same one has the same batches each time.
         """
-        return ((x, y) for x, y in regroup(self._read(epoch), self.batch_size))
+        return (batch for x, y in self.blocks(epoch, 1) for batch in zip(x, y, strict=True))
 
     def blocks(self, epoch: int, batches: int) -> Iterator[Batch]:
         """The same batches, stacked: features ``(b, n, f)`` and target ``(b, n)``, a short one alone.
