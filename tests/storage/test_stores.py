@@ -372,3 +372,33 @@ def test_a_wrong_secret_is_told_and_not_shown(s3, monkeypatch, caplog):
         assert secret not in str(caught.value)
         assert secret not in repr(caught.value.__cause__)
     assert secret not in caplog.text
+
+
+def test_a_named_store_is_opened_once_a_process_and_one_written_anew_is_read_as_it_is(tmp_path, monkeypatch):
+    uri, cube = str(tmp_path / "cube.zarr"), make_cube()
+    write_cube(uri, cube, 2)
+    opened = []
+    monkeypatch.setattr(zarr, "open_group", lambda *a, _open=zarr.open_group, **k: opened.append(a) or _open(*a, **k))
+    window = Window((0, 0, 0), SHAPE)
+    for _ in range(3):
+        read = stores.read(uri, window, ["lst"], identity="first")["lst"]
+        np.testing.assert_array_equal(stores.read_block(uri, "lst", identity="first"), cube["lst"].values)
+    np.testing.assert_array_equal(read, cube["lst"].values)
+    assert len(opened) == 1
+    write_cube(uri, cube.assign(lst=cube["lst"] + 1), 3)
+    np.testing.assert_array_equal(stores.read(uri, window, ["lst"])["lst"], cube["lst"].values + 1)
+    np.testing.assert_array_equal(stores.read_block(uri, "lst", identity="second"), cube["lst"].values + 1)
+
+
+def test_a_named_run_describes_a_variable_once_and_still_refuses_cut_chunks(place, monkeypatch):
+    cube = make_cube()
+    stores.create(place, cube[["lst"]], chunks={"lst": CHUNKS}, zarr_format=3)
+    opened = []
+    monkeypatch.setattr(zarr, "open_array", lambda *a, _open=zarr.open_array, **k: opened.append(a) or _open(*a, **k))
+    for window in chunk_windows(SHAPE, CHUNKS):
+        stores.write(place, window, {"lst": cube["lst"].values[window.slices]}, run=place)
+    assert len(opened) == 1
+    with pytest.raises(StoreError, match="cuts chunks"):
+        stores.write_block(place, "lst", (1, 0, 0), cube["lst"].values[:1], run=place)
+    stores.commit(place, {"step": "ingest"})
+    np.testing.assert_array_equal(stores.open_whole(place)["lst"].values, cube["lst"].values)

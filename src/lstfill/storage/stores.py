@@ -2,13 +2,15 @@
 
 A store is *whole* once ``commit`` has written its consolidated metadata and, last of all, the attribute ``lstfill``
 with its provenance. Whatever is killed before leaves a store that ``provenance``, ``open_whole`` and ``read`` refuse,
-and that the next ``create`` at the same place wipes. Nothing is cached but connections, so that a store written anew
-by another process is read as it is.
+and that the next ``create`` at the same place wipes. Descriptions are read anew at each call, so that a store written
+anew by another process is read as it is; a caller who says which store it means has it opened once a process.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -76,19 +78,20 @@ def create(
         describe(zarr.create_group(store, zarr_format=zarr_format, attributes=attributes), template, chunks)
 
 
-def write(uri: str, window: Window, arrays: Mapping[str, NDArray[Any]]) -> None:
+def write(uri: str, window: Window, arrays: Mapping[str, NDArray[Any]], *, run: str = "") -> None:
     """Writes the values of one window; threads and processes may write different windows at once.
 
     Args:
         uri: a store that ``create`` has started.
         window: cells that are whole chunks of every variable, or end where the cube ends.
         arrays: values ``(time, lat, lon)`` by variable, of the dtype of the store.
+        run: as in ``write_block``.
 
     Raises:
         StoreError: if a window cuts a chunk, shape or dtype do not fit, or the store cannot be written.
     """
     for name, values in arrays.items():
-        write_block(uri, name, window.start, values)
+        write_block(uri, name, window.start, values, run=run)
 
 
 def write_static(uri: str, name: str, values: NDArray[Any]) -> None:
@@ -104,7 +107,7 @@ def write_static(uri: str, name: str, values: NDArray[Any]) -> None:
         _put(uri, array, (0,) * values.ndim, values)
 
 
-def write_block(uri: str, name: str, start: tuple[int, ...], values: NDArray[Any]) -> None:
+def write_block(uri: str, name: str, start: tuple[int, ...], values: NDArray[Any], *, run: str = "") -> None:
     """Writes a block of whole chunks into a variable of any dimensions, like rows of samples.
 
     Args:
@@ -112,12 +115,15 @@ def write_block(uri: str, name: str, start: tuple[int, ...], values: NDArray[Any
         name: the variable.
         start: index of the first value along each dimension, a multiple of the chunk size.
         values: of the dtype of the store; the block ends on a chunk's edge or where the variable ends.
+        run: any text that no other ``create`` at this place goes with; with it the variable's description is read
+            once a process instead of at each call.
 
     Raises:
         StoreError: if the block cuts a chunk, shape or dtype do not fit, or the store cannot be written.
     """
     with explained(uri, options_of(uri), "write"):
-        _put(uri, _writable(uri, name), start, values)
+        array = _known_array(uri, name, run, os.getpid()) if run else _writable(uri, name)
+        _put(uri, array, start, values)
 
 
 def commit(uri: str, provenance: Mapping[str, Any]) -> None:
@@ -165,18 +171,20 @@ def open_whole(uri: str) -> xr.Dataset:
         return dataset
 
 
-def read(uri: str, window: Window, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+def read(uri: str, window: Window, names: Iterable[str], *, identity: str = "") -> dict[str, NDArray[Any]]:
     """Reads variables of a whole store in one window, without xarray; safe in threads and processes.
 
     Args:
         uri: the store.
         window: the cells; a variable ``(lat, lon)`` is cut along these two, one without any is read whole.
         names: the variables.
+        identity: of the store that is meant, from its provenance; with it the store's description is read once a
+            process instead of at each call.
 
     Raises:
         StoreError: as ``provenance``; or if a variable is not there.
     """
-    group, cut = _open_whole_group(uri), window.indexers
+    group, cut = _whole_group(uri, identity), window.indexers
     with explained(uri, options_of(uri)):
         arrays = {name: _member(uri, group, name) for name in names}
         return {
@@ -184,13 +192,19 @@ def read(uri: str, window: Window, names: Iterable[str]) -> dict[str, NDArray[An
         }
 
 
-def read_block(uri: str, name: str, block: tuple[slice, ...] = ()) -> NDArray[Any]:
+def read_block(uri: str, name: str, block: tuple[slice, ...] = (), *, identity: str = "") -> NDArray[Any]:
     """Reads a block of a variable of any dimensions of a whole store; all of it by default.
+
+    Args:
+        uri: the store.
+        name: the variable.
+        block: which part of it.
+        identity: as in ``read``.
 
     Raises:
         StoreError: as ``read``.
     """
-    group = _open_whole_group(uri)
+    group = _whole_group(uri, identity)
     with explained(uri, options_of(uri)):
         values: NDArray[Any] = _member(uri, group, name)[block or ...]
         return values
@@ -206,6 +220,20 @@ def _wipe(uri: str) -> None:
         for name in _ROOT_DOCUMENTS:
             objects.remove(join(uri, name))
     objects.remove(uri)
+
+
+def _whole_group(uri: str, identity: str) -> Any:
+    return _known_group(uri, identity, os.getpid()) if identity else _open_whole_group(uri)
+
+
+@functools.lru_cache(maxsize=16)
+def _known_group(uri: str, identity: str, pid: int) -> Any:  # noqa: ARG001 - parts of the key alone
+    return _open_whole_group(uri)
+
+
+@functools.lru_cache(maxsize=64)
+def _known_array(uri: str, name: str, run: str, pid: int) -> Any:  # noqa: ARG001 - parts of the key alone
+    return _writable(uri, name)
 
 
 def _open_whole_group(uri: str) -> Any:
