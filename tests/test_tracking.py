@@ -275,6 +275,20 @@ class TestRun:
         local = client_of(store).download_artifacts(run.run_id, "figures/loss.png", str(tmp_path))
         assert Path(local).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
+    def test_files_go_in_one_request_as_they_are(self, store, tmp_path, monkeypatch):
+        picture, page = bytes(range(256)), f"<p>° from https://me:{SECRET}@host/c.zarr</p>"
+        with tracking.open_run(store, "files", "r") as run:
+            sent = []
+            log_artifacts = run._client.log_artifacts
+            monkeypatch.setattr(
+                run._client, "log_artifacts", lambda *given: (sent.append(given), log_artifacts(*given))
+            )
+            run.log_files({"figures/map.png": picture, "report.html": page})
+        assert len(sent) == 1
+        found = Path(client_of(store).download_artifacts(run.run_id, "", str(tmp_path)))
+        assert (found / "figures" / "map.png").read_bytes() == picture
+        assert (found / "report.html").read_text(encoding="utf-8") == "<p>° from https://***@host/c.zarr</p>"
+
     def test_a_directory(self, store, tmp_path):
         (tmp_path / "train").mkdir()
         (tmp_path / "train" / "events").write_text("e")

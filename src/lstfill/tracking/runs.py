@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -187,10 +188,23 @@ class RunHandle:
         with self._doing(f"log {artifact}"):
             self._client.log_figure(self.run_id, figure, artifact, save_kwargs={"dpi": dpi})
 
+    def log_files(self, files: Mapping[str, bytes | str]) -> None:
+        """Stores small files in one go, a report with its pictures for instance.
+
+        Args:
+            files: content by name, as ``figures/map.png``. A text is stored as UTF-8, and user and password of any
+                address in it are replaced; bytes stay as they are.
+        """
+        with self._doing(f"log {', '.join(files)}"), tempfile.TemporaryDirectory() as scratch:
+            for name, content in files.items():
+                file = Path(scratch, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(redact(content).encode() if isinstance(content, str) else content)
+            self._client.log_artifacts(self.run_id, scratch)
+
     def log_text(self, text: str, artifact: str) -> None:
         """Stores a text or an HTML page; user and password of any address in it are replaced."""
-        with self._doing(f"log {artifact}"):
-            self._client.log_text(self.run_id, redact(text), artifact)
+        self.log_files({artifact: text})
 
     def log_json(self, value: Any, artifact: str) -> None:
         """Stores a value as indented JSON; user and password of any address in it are replaced."""
