@@ -261,11 +261,11 @@ def test_a_killed_step_leaves_no_filled_cube(filled, tmp_path, monkeypatch):
     other, real, calls = filled.but(root=tmp_path), stores.write, []
     inputs = filled.inputs("cube", "land", "model", "evaluation")
 
-    def fail_later(*args):
+    def fail_later(*args, **options):
         calls.append(args)
         if len(calls) > 10:
             raise KeyboardInterrupt
-        real(*args)
+        real(*args, **options)
 
     with monkeypatch.context() as killed:
         killed.setattr(stores, "write", fail_later)

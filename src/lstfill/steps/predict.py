@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import logging
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def run(
     _create(predict, reader, fitted, spread, output)
     windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
     with compute.cluster(cluster or Cluster()) as engine:
-        work = functools.partial(_fill, reader, fitted, spread, predict, output)
+        work = functools.partial(_fill, reader, fitted, spread, predict, output, uuid.uuid4().hex)
         counts = np.sum(list(engine.map(work, windows)), axis=0)
     facts: dict[str, Any] = {"flags": dict(zip(SourceFlag.meanings(), counts.tolist(), strict=True)), "model": model}
     inputs = {"cube": cube, "land": land}
@@ -105,7 +106,7 @@ def _create(predict: Predict, reader: Reader, fitted: Model, spread: Spread | No
 
 
 def _fill(
-    reader: Reader, model: Model, spread: Spread | None, predict: Predict, output: str, window: Window
+    reader: Reader, model: Model, spread: Spread | None, predict: Predict, output: str, run_id: str, window: Window
 ) -> NDArray[np.int64]:
     """Fills and writes one chunk; returns the number of cells by source flag."""
     from lstfill.predict import fill, filled_names
@@ -118,7 +119,7 @@ def _fill(
         arrays[names["observed"]] = chunk.target
     if predict.write == "filled+observed+features":
         arrays |= chunk.features
-    stores.write(output, window, arrays)
+    stores.write(output, window, arrays, run=run_id)
     return np.bincount(filled.flag.ravel(), minlength=len(SourceFlag))
 
 

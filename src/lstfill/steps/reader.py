@@ -58,7 +58,7 @@ class Reader:
         parts: address of the split; None before it is made.
         truth: name of the variable behind held-out gaps of kind given.
         held_out: whether the split holds values out.
-        identities: of cube and split, so that one written anew is never taken for the one opened before.
+        identities: of cube, land and split, so that one written anew is never taken for the one opened before.
     """
 
     cube: str
@@ -68,7 +68,7 @@ class Reader:
     parts: str | None = None
     truth: str | None = None
     held_out: bool = False
-    identities: tuple[str, str] = ("", "")
+    identities: tuple[str, str, str] = ("", "", "")
 
     @classmethod
     def open(cls, cube: str, land: str | None = None, parts: str | None = None) -> Reader:
@@ -79,16 +79,12 @@ class Reader:
             DataError: if mask or split belong to another grid.
         """
         origin = refuse_foreign(cube, "ingest", "the work cube")
-        reader = cls(cube, origin["facts"]["target"], tuple(origin["facts"]["features"]), land, parts)
-        reader = replace(reader, identities=(origin["identity"], ""))
-        if land:
-            _same_grid(cube, land, refuse_foreign(land, "mask", "the land mask")["facts"], origin["facts"])
-        if not parts:
-            return reader
-        split = refuse_foreign(parts, "split", "the split")
-        facts, identities = split["facts"], (origin["identity"], split["identity"])
-        _same_grid(cube, parts, facts, origin["facts"])
-        return replace(reader, truth=facts["truth"], held_out=bool(facts["held_out"]), identities=identities)
+        facts = origin["facts"]
+        mask = _belonging(cube, facts, land, "mask", "the land mask")
+        split = _belonging(cube, facts, parts, "split", "the split")
+        reader = cls(cube, facts["target"], tuple(facts["features"]), land, parts)
+        reader = replace(reader, identities=(origin["identity"], mask["identity"], split["identity"]))
+        return replace(reader, truth=split["facts"]["truth"], held_out=bool(split["facts"]["held_out"]))
 
     @property
     def grid(self) -> Grid:
@@ -98,13 +94,13 @@ class Reader:
     @property
     def table(self) -> SplitTable | None:
         """The table of the split; None before it is made."""
-        return None if self.parts is None else _table_of(self.parts, self.identities[1])
+        return None if self.parts is None else _table_of(self.parts, self.identities[2])
 
     def chunk(self, window: Window) -> Chunk:
         """Reads one window of everything there is."""
         grid, table, (time, lat, lon) = self.grid, self.table, window.slices
         names = [self.target, *self.features, *([self.truth] if self.truth else [])]
-        values = stores.read(self.cube, window, names)
+        values = stores.read(self.cube, window, names, identity=self.identities[0])
         return Chunk(
             window=window,
             shape=grid.shape,
@@ -122,13 +118,14 @@ class Reader:
     def _land(self, window: Window) -> NDArray[np.bool_]:
         if self.land is None:
             return np.ones(window.shape[1:], bool)
-        land: NDArray[np.bool_] = stores.read(self.land, window, ["land"])["land"]
+        land: NDArray[np.bool_] = stores.read(self.land, window, ["land"], identity=self.identities[1])["land"]
         return land
 
     def _held_out(self, window: Window) -> NDArray[np.bool_] | None:
         if self.parts is None or not self.held_out:
             return None
-        held_out: NDArray[np.bool_] = stores.read(self.parts, window, ["held_out"])["held_out"]
+        values = stores.read(self.parts, window, ["held_out"], identity=self.identities[2])
+        held_out: NDArray[np.bool_] = values["held_out"]
         return held_out
 
 
@@ -174,8 +171,12 @@ def require(cube: str, names: Sequence[str], purpose: str) -> None:
         raise DataError(cube, [f"no variable {name!r} {purpose}; {remedy}" for name in missing])
 
 
-def _same_grid(cube: str, other: str, facts: dict[str, Any], expected: dict[str, Any]) -> None:
-    if facts["grid"] != expected["grid"]:
-        raise DataError(
-            other, [f"made for another grid ({facts['grid']}) than {cube} ({expected['grid']}): run that step again"]
-        )
+def _belonging(cube: str, expected: dict[str, Any], uri: str | None, step: str, wanted: str) -> dict[str, Any]:
+    """The provenance of a store made for the cube; of one that is not made yet, nothing."""
+    if uri is None:
+        return {"identity": "", "facts": {"truth": None, "held_out": 0}}
+    origin = refuse_foreign(uri, step, wanted)
+    grid = origin["facts"]["grid"]
+    if grid != expected["grid"]:
+        raise DataError(uri, [f"made for another grid ({grid}) than {cube} ({expected['grid']}): run that step again"])
+    return origin

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+import uuid
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,13 @@ class _Hidden:
         table: gaps of cloud shape, or None.
         gap: name of the variable that says where; None for gaps of cloud shape.
         truth: name of the variable behind it.
+        run: names this run to the store that is written.
     """
 
     table: GapTable | None
     gap: str | None
     truth: str | None
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def cells(self, reader: Reader, chunk: Chunk) -> NDArray[np.bool_] | None:
         """Cells to hide ``(time, lat, lon)``; None if nothing is held out."""
@@ -40,7 +43,7 @@ class _Hidden:
             return self.table.held_out_in(chunk)
         if self.gap is None or self.truth is None:
             return None
-        values = stores.read(reader.cube, chunk.window, [self.gap, self.truth])
+        values = stores.read(reader.cube, chunk.window, [self.gap, self.truth], identity=reader.identities[0])
         return splits.given(values[self.gap], values[self.truth], chunk.land)
 
 
@@ -127,7 +130,7 @@ def _count(
     chunk = _chunk(reader, hidden, window)
     if chunk.held_out is None:
         return splits.count_usable(chunk, table), 0
-    stores.write(output, window, {"held_out": chunk.held_out})
+    stores.write(output, window, {"held_out": chunk.held_out}, run=hidden.run)
     return splits.count_usable(chunk, table), int(np.count_nonzero(chunk.held_out))
 
 
