@@ -19,6 +19,7 @@ from lstfill.errors import ConfigError, DataError
 from lstfill.evaluate.baselines import BASELINES, DateSums, View, visible_for
 from lstfill.evaluate.evaluator import Tally, score_chunk
 from lstfill.evaluate.groups import GAP_SIZE_LABELS, gap_size
+from lstfill.evaluate.land import LandCells
 from lstfill.evaluate.scores import score
 from lstfill.predict import SourceFlag, fill, source_flags
 from lstfill.split.blocks import Part
@@ -91,10 +92,10 @@ def cut(chunk: Chunk, window: Window) -> Chunk:
 
 
 def tally_of(chunk: Chunk, config: Evaluate = CONFIG, sums: DateSums | None = None) -> Tally:
-    model = Line()
-    value = model.predict(chunk).value
-    flag = source_flags(chunk, value, model.extrapolated(chunk))
-    return score_chunk(chunk, value, flag, config, DateSums.of(chunk) if sums is None else sums)
+    model, land = Line(), LandCells.of(chunk)
+    value = model.predict(land.chunk).value
+    flag = source_flags(land.chunk, value, model.extrapolated(land.chunk))
+    return score_chunk(chunk, land, value, flag, config, DateSums.of(chunk) if sums is None else sums)
 
 
 def result_of(chunk: Chunk, config: Evaluate = CONFIG) -> dict:
@@ -167,8 +168,10 @@ def test_only_the_baselines_that_are_asked_for_and_possible_are_scored():
     chunk = cube()
     assert list(result_of(chunk, Evaluate(baselines=["cell_mean"]))["baselines"]) == ["cell_mean"]
     bare = dataclasses.replace(chunk, features={})
-    value = np.full(SHAPE, 280.0)
-    tally = score_chunk(bare, value, source_flags(bare, value, value < 0), CONFIG, DateSums.of(bare))
+    land = LandCells.of(bare)
+    value = np.full(land.chunk.target.shape, 280.0)
+    flag = source_flags(land.chunk, value, value < 0)
+    tally = score_chunk(bare, land, value, flag, CONFIG, DateSums.of(bare))
     assert list(tally.result("lst", [])["baselines"]) == ["date_mean", "cell_mean", "temporal_interpolation"]
 
 

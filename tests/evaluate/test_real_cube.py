@@ -9,6 +9,7 @@ from lstfill.config import Evaluate
 from lstfill.cube import Chunk, Window
 from lstfill.evaluate.baselines import DateSums
 from lstfill.evaluate.evaluator import score_chunk
+from lstfill.evaluate.land import LandCells
 from lstfill.predict import source_flags
 
 LST, T2M = "land_surface_temperature", "air_temperature_2m"
@@ -32,10 +33,11 @@ def evaluation(shared_data):
         held_out=cube.artificial_gap.values,
         truth=cube.truth.values,
     )
-    predicted = -24.4 + 1.096 * chunk.features[T2M].astype(float)
-    flag = source_flags(chunk, predicted, np.zeros(shape, bool))
+    land = LandCells.of(chunk)
+    predicted = -24.4 + 1.096 * land.chunk.features[T2M].astype(float)
+    flag = source_flags(land.chunk, predicted, np.zeros(predicted.shape, bool))
     config = Evaluate()
-    return score_chunk(chunk, predicted, flag, config, DateSums.of(chunk)).result(LST, config.groups)
+    return score_chunk(chunk, land, predicted, flag, config, DateSums.of(chunk)).result(LST, config.groups)
 
 
 # MAE and RMSE in K on the 46,874 values behind artificial gaps. The line is the published use case; its coefficients

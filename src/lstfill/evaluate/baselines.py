@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lstfill.evaluate.land import LandCells
 from lstfill.split.blocks import Part
 
 if TYPE_CHECKING:
@@ -44,15 +45,19 @@ class DateSums:
     n: NDArray[np.int64]
 
     @classmethod
+    def zeros(cls, dates: int) -> Self:
+        """The sums of no cell, for a cube with that many dates."""
+        return cls(np.zeros((len(SCORED_SETS), dates)), np.zeros((len(SCORED_SETS), dates), np.int64))
+
+    @classmethod
     def of(cls, chunk: Chunk) -> Self:
         """Sums of one window, at the place of its dates among all dates of the cube."""
-        total = np.zeros((len(SCORED_SETS), chunk.shape[0]))
-        n = np.zeros(total.shape, np.int64)
+        sums, dates, land = cls.zeros(chunk.shape[0]), chunk.window.slices[0], LandCells.of(chunk).chunk
         for row, scored in enumerate(SCORED_SETS):
-            visible = visible_for(chunk, scored)
-            total[row, chunk.window.slices[0]] = np.sum(chunk.target, axis=(1, 2), where=visible, dtype=np.float64)
-            n[row, chunk.window.slices[0]] = np.count_nonzero(visible, axis=(1, 2))
-        return cls(total, n)
+            visible = visible_for(land, scored)
+            sums.total[row, dates] = np.where(visible, land.target, 0).sum(axis=(1, 2), dtype=np.float64)
+            sums.n[row, dates] = np.count_nonzero(visible, axis=(1, 2))
+        return sums
 
     def __add__(self, other: Self) -> Self:
         return type(self)(self.total + other.total, self.n + other.n)

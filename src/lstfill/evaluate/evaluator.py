@@ -27,6 +27,7 @@ from lstfill.split.blocks import Part
 if TYPE_CHECKING:
     from lstfill.config import Evaluate
     from lstfill.cube.chunk import Chunk
+    from lstfill.evaluate.land import LandCells
 
 Cells = tuple[NDArray[np.intp], ...]
 
@@ -151,6 +152,7 @@ class Tally:
 
 def score_chunk(
     chunk: Chunk,
+    land: LandCells,
     predicted: NDArray[np.floating],
     flag: NDArray[np.uint8],
     config: Evaluate,
@@ -165,8 +167,9 @@ def score_chunk(
 
     Args:
         chunk: all times of a window, with the split and what is held out.
-        predicted: the model's values ``(time, lat, lon)`` in K, at observed cells too.
-        flag: ``SourceFlag`` of each cell ``(time, lat, lon)``.
+        land: its land cells side by side; off the land nothing is filled and nothing scored.
+        predicted: the model's values at the land cells ``(time, n, 1)`` in K, observed ones too.
+        flag: ``SourceFlag`` of the land cells ``(time, n, 1)``.
         config: baselines and groups.
         date_sums: sums by date over the whole cube.
 
@@ -177,34 +180,47 @@ def score_chunk(
         held, all_steps = chunk.window.shape[0], chunk.shape[0]
         raise ValueError(f"the window holds {held} of {all_steps} steps: baselines in time need all of them")
     sets: list[ScoredSet] = ["test"] if chunk.held_out is None else list(SCORED_SETS)
-    return Tally({name: _score_set(name, chunk, predicted, config, date_sums) for name in sets}, _flags(chunk, flag))
+    scored = {name: _score_set(name, chunk, land, predicted, config, date_sums) for name in sets}
+    return Tally(scored, _flags(chunk, flag))
 
 
 def _score_set(
-    name: ScoredSet, chunk: Chunk, predicted: NDArray[np.floating], config: Evaluate, date_sums: DateSums
+    name: ScoredSet,
+    chunk: Chunk,
+    land: LandCells,
+    predicted: NDArray[np.floating],
+    config: Evaluate,
+    date_sums: DateSums,
 ) -> SetTally:
-    truth = _observed(name, chunk)
-    cells = np.nonzero(_scored(name, chunk) & np.isfinite(truth) & np.isfinite(predicted))
-    values, observed = predicted[cells], truth[cells]
-    weight = cos_lat(chunk.lat)[cells[1]]
+    truth = _observed(name, land.chunk)
+    steps, place, _ = np.nonzero(_scored(name, land.chunk) & np.isfinite(truth) & np.isfinite(predicted))
+    cells = (steps, land.rows[place], land.columns[place])
+    values, observed, weight = predicted[steps, place, 0], truth[steps, place, 0], cos_lat(land.chunk.lat)[place]
     in_gaps = name == "held_out_gaps" and "gap_size" in config.groups and len(observed) > 0
     classes = _gap_classes(chunk, cells) if in_gaps else None
     return SetTally(
         Sums.of(values, observed, weight, group_codes(chunk, cells, classes), SIZES),
-        _score_baselines(
-            View(chunk, visible_for(chunk, name), date_sums.means(name)), cells, observed, config.baselines
-        ),
+        _score_baselines(name, land, (steps, place), (observed, weight), config, date_sums),
         Pictures.of(values, observed, cells, chunk.window, chunk.shape),
     )
 
 
-def _score_baselines(view: View, cells: Cells, observed: NDArray[np.floating], names: Sequence[str]) -> dict[str, Sums]:
-    """Scores baselines one after the other, so that only one prediction is held at a time."""
-    names = available(names, view.chunk)
-    if not len(observed):
+def _score_baselines(
+    name: ScoredSet,
+    land: LandCells,
+    cells: tuple[NDArray[np.intp], NDArray[np.intp]],
+    truth: tuple[NDArray[np.floating], NDArray[np.float64]],
+    config: Evaluate,
+    date_sums: DateSums,
+) -> dict[str, Sums]:
+    """Scores baselines one after the other, so that only one prediction is held, of the series with scored cells."""
+    names = available(config.baselines, land.chunk)
+    if not len(cells[0]):
         return {name: Sums.zeros() for name in names}
-    weight = cos_lat(view.chunk.lat)[cells[1]]
-    return {name: _score_where_finite(BASELINES[name](view)[cells], observed, weight) for name in names}
+    wanted, place = np.unique(cells[1], return_inverse=True)
+    chunk = land.take(wanted).chunk
+    view = View(chunk, visible_for(chunk, name), date_sums.means(name))
+    return {name: _score_where_finite(BASELINES[name](view)[cells[0], place, 0], *truth) for name in names}
 
 
 def _score_where_finite(
@@ -230,7 +246,12 @@ def _gap_classes(chunk: Chunk, cells: Cells) -> NDArray[np.int8]:
 
 
 def _flags(chunk: Chunk, flag: NDArray[np.uint8]) -> NDArray[np.int64]:
-    return np.stack([np.bincount(values.ravel(), minlength=len(SourceFlag)) for values in (flag, flag[:, chunk.land])])
+    """Cells by flag of the whole window and of its land, from the flags of the land: nothing is filled off it."""
+    land = np.array([np.count_nonzero(flag == kind) for kind in SourceFlag], np.int64)
+    sea = np.zeros_like(land)
+    sea[SourceFlag.OBSERVED] = np.count_nonzero(np.isfinite(chunk.target)) - land[SourceFlag.OBSERVED]
+    sea[SourceFlag.NOT_FILLABLE] = chunk.target.size - flag.size - sea[SourceFlag.OBSERVED]
+    return np.stack([land + sea, land])
 
 
 def _named(counts: NDArray[np.int64]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,12 +75,11 @@ class Sums:
             group: for each axis of the grid of groups the position of each cell ``(n,)``.
             groups: sizes of the grid of groups.
         """
-        size = math.prod(groups)
-        flat = np.ravel_multi_index(group, groups) if groups else np.zeros(len(observed), np.intp)
-        sums = [
-            [np.bincount(flat, values * scale, size) for values in _statistics(predicted, observed)]
-            for scale in (1.0, np.asarray(weight, np.float64))
-        ]
+        place = np.ravel_multi_index(group, groups) if groups else None
+        scale = np.asarray(weight, np.float64)
+        plain = _statistics(predicted, observed)
+        sums = [[_summed(values, place, groups) for values in plain]]
+        sums.append([_summed(values * scale, place, groups) for values in plain])
         return cls(np.array(sums, np.float64).reshape(2, len(STATISTICS), *groups))
 
     def __add__(self, other: Self) -> Self:
@@ -127,6 +126,11 @@ def _statistics(predicted: NDArray[np.floating], observed: NDArray[np.floating])
     error = np.asarray(predicted, np.float64) - observed
     level = np.asarray(observed, np.float64) - REFERENCE_K
     return [np.ones_like(error), error, np.abs(error), error**2, level, level**2]
+
+
+def _summed(values: NDArray[np.float64], place: NDArray[np.intp] | None, groups: tuple[int, ...]) -> Any:
+    """Sum of all values, or of those in each group by their place in the flattened grid of groups."""
+    return values.sum() if place is None else np.bincount(place, values, math.prod(groups))
 
 
 def _scores(sums: NDArray[np.float64]) -> WeightedScores:

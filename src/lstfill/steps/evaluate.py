@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import operator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lstfill import compute
@@ -28,6 +29,7 @@ from lstfill.storage import objects, stores
 from lstfill.storage.address import join
 
 if TYPE_CHECKING:
+    from lstfill.compute.engine import Engine
     from lstfill.evaluate.baselines import DateSums
     from lstfill.evaluate.evaluator import Tally
     from lstfill.evaluate.figures import FigureData
@@ -80,7 +82,7 @@ def run(
     begin(output)
     with compute.cluster(cluster or Cluster()) as engine:
         windows = columns_of(reader.grid)
-        sums = functools.reduce(operator.add, engine.map(functools.partial(_date_sums, reader), windows))
+        sums = _sums_by_date(engine, reader, evaluate, windows)
         score = functools.partial(_score, reader, fitted, evaluate, sums)
         tally: Tally = functools.reduce(operator.add, engine.map(score, windows))
     scores = tally.result(reader.target, evaluate.groups)
@@ -109,6 +111,16 @@ def _refuse_other_split(model: str, parts: str) -> None:
         raise DataError(model, [f"{fact}: it may have seen what is to be scored; give its own split, or train again"])
 
 
+def _sums_by_date(engine: Engine, reader: Reader, evaluate: Evaluate, windows: list[Window]) -> DateSums:
+    """Sums of the target by date, from a pass of its own that reads nothing but the target; only if they are wanted."""
+    from lstfill.evaluate.baselines import DateSums
+
+    if "date_mean" not in evaluate.baselines:
+        return DateSums.zeros(reader.grid.shape[0])
+    target = replace(reader, features=(), truth=None)
+    return functools.reduce(operator.add, engine.map(functools.partial(_date_sums, target), windows))
+
+
 def _date_sums(reader: Reader, window: Window) -> DateSums:
     from lstfill.evaluate.baselines import DateSums
 
@@ -117,11 +129,14 @@ def _date_sums(reader: Reader, window: Window) -> DateSums:
 
 def _score(reader: Reader, model: Model, evaluate: Evaluate, sums: DateSums, window: Window) -> Tally:
     from lstfill.evaluate.evaluator import score_chunk
+    from lstfill.evaluate.land import LandCells
     from lstfill.predict import source_flags
 
     chunk = reader.chunk(window)
-    predicted = model.predict(chunk).value
-    return score_chunk(chunk, predicted, source_flags(chunk, predicted, model.extrapolated(chunk)), evaluate, sums)
+    land = LandCells.of(chunk)
+    predicted = model.predict(land.chunk).value
+    flag = source_flags(land.chunk, predicted, model.extrapolated(land.chunk))
+    return score_chunk(chunk, land, predicted, flag, evaluate, sums)
 
 
 def _report(
