@@ -29,6 +29,7 @@ __all__ = [
     "filled_names",
     "filled_template",
     "global_attributes",
+    "has_gaps",
     "source_flags",
 ]
 
@@ -73,14 +74,33 @@ def fill(chunk: Chunk, model: Model, spread: Spread | None = None) -> Filled:
         model: predicts the window.
         spread: residual spread by latitude, taken for the uncertainty; None takes the spread the model itself gives.
     """
-    prediction = model.predict(chunk)
-    flag = source_flags(chunk, prediction.value, model.extrapolated(chunk))
-    filled = (flag == SourceFlag.FILLED) | (flag == SourceFlag.EXTRAPOLATED)
-    gap_values = np.where(filled, prediction.value, np.nan).astype(chunk.target.dtype)
-    known = prediction.spread if spread is None else spread.for_lat(chunk.lat)[None, :, None]
-    uncertainty = np.where(filled, np.nan if known is None else known, np.nan)
-    value = np.where(flag == SourceFlag.OBSERVED, chunk.target, gap_values)
-    return Filled(value, flag, uncertainty.astype(np.float32))
+    gap = ~np.isfinite(chunk.target)
+    value = np.where(gap, chunk.target.dtype.type(np.nan), chunk.target)
+    filled = Filled(value, gap * np.uint8(SourceFlag.NOT_FILLABLE), np.full(gap.shape, np.nan, np.float32))
+    cells = np.flatnonzero(gap & chunk.land)
+    if cells.size:
+        _fill_cells(filled, cells, chunk, model, spread)
+    return filled
+
+
+def has_gaps(chunk: Chunk) -> bool:
+    """Whether there is anything to fill; where there is not, ``fill`` needs neither features nor a model."""
+    return bool((chunk.land & ~np.isfinite(chunk.target)).any())
+
+
+def _fill_cells(filled: Filled, cells: NDArray[np.intp], chunk: Chunk, model: Model, spread: Spread | None) -> None:
+    """Fills gaps on land by their index: they are few, and a pass over all cells for each array costs far more."""
+    prediction, extrapolated = model.predict(chunk), model.extrapolated(chunk)
+    with np.errstate(over="ignore"):
+        values = np.take(prediction.value, cells).astype(filled.value.dtype)
+    known = np.isfinite(values)
+    cells, values = cells[known], values[known]
+    np.put(filled.value, cells, values)
+    np.put(filled.flag, cells, np.where(np.take(extrapolated, cells), SourceFlag.EXTRAPOLATED, SourceFlag.FILLED))
+    if spread is not None:
+        np.put(filled.uncertainty, cells, spread.for_lat(chunk.lat)[cells // chunk.lon.size % chunk.lat.size])
+    elif prediction.spread is not None:
+        np.put(filled.uncertainty, cells, prediction.spread.flat[cells])
 
 
 def source_flags(chunk: Chunk, predicted: NDArray[np.floating], extrapolated: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -95,10 +115,9 @@ def source_flags(chunk: Chunk, predicted: NDArray[np.floating], extrapolated: ND
     with np.errstate(over="ignore"):
         finite = np.isfinite(predicted.astype(chunk.target.dtype, copy=False))
     fillable = chunk.land[None] & finite
-    flag = np.where(
-        fillable, np.where(extrapolated, SourceFlag.EXTRAPOLATED, SourceFlag.FILLED), SourceFlag.NOT_FILLABLE
-    )
-    return np.where(np.isfinite(chunk.target), SourceFlag.OBSERVED, flag).astype(np.uint8)
+    flag: NDArray[np.uint8] = ~np.isfinite(chunk.target) * np.uint8(SourceFlag.NOT_FILLABLE)
+    np.copyto(flag, np.uint8(SourceFlag.FILLED) + extrapolated, where=fillable & (flag > 0))
+    return flag
 
 
 def filled_names(target: str) -> dict[str, str]:

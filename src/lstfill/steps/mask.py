@@ -47,7 +47,7 @@ def run(mask: Mask, *, cube: str, output: str) -> Pointer:
     attrs = {"long_name": "cells that are filled and scored", "flag_values": [0, 1], "flag_meanings": "off on"}
     coords = {"lat": grid.lat, "lon": grid.lon}
     template = xr.Dataset({"land": (("lat", "lon"), land, attrs)}, coords)
-    stores.create(output, template, chunks={"land": land.shape}, zarr_format=3)
+    stores.create(output, template, chunks={"land": grid.chunks[1:]}, zarr_format=3)
     stores.write_static(output, "land", land)
     provenance = describe("mask", section=mask, inputs={"cube": cube}, facts=facts)
     stores.commit(output, provenance)

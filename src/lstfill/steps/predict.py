@@ -109,9 +109,11 @@ def _fill(
     reader: Reader, model: Model, spread: Spread | None, predict: Predict, output: str, run_id: str, window: Window
 ) -> NDArray[np.int64]:
     """Fills and writes one chunk; returns the number of cells by source flag."""
-    from lstfill.predict import fill, filled_names
+    from lstfill.predict import fill, filled_names, has_gaps
 
-    chunk = reader.chunk(window)
+    chunk = reader.chunk(window, features=False)
+    if predict.write == "filled+observed+features" or has_gaps(chunk):
+        chunk = reader.with_features(chunk)
     filled = fill(chunk, model, spread)
     names = filled_names(reader.target)
     arrays = {names["filled"]: filled.value, names["source"]: filled.flag, names["uncertainty"]: filled.uncertainty}

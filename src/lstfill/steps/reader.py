@@ -96,11 +96,16 @@ class Reader:
         """The table of the split; None before it is made."""
         return None if self.parts is None else _table_of(self.parts, self.identities[2])
 
-    def chunk(self, window: Window) -> Chunk:
-        """Reads one window of everything there is."""
+    def chunk(self, window: Window, *, features: bool = True) -> Chunk:
+        """Reads one window of everything there is.
+
+        Args:
+            window: which cells.
+            features: whether features are read, or left to ``with_features`` in case they are needed.
+        """
         grid, table, (time, lat, lon) = self.grid, self.table, window.slices
-        names = [self.target, *self.features, *([self.truth] if self.truth else [])]
-        values = stores.read(self.cube, window, names, identity=self.identities[0])
+        names = [self.target, *(self.features if features else ()), *([self.truth] if self.truth else [])]
+        values = self.read(window, names)
         return Chunk(
             window=window,
             shape=grid.shape,
@@ -108,14 +113,23 @@ class Reader:
             lat=grid.lat[lat],
             lon=grid.lon[lon],
             target=values[self.target],
-            features={name: values[name] for name in self.features},
-            land=self._land(window),
+            features={name: values[name] for name in self.features if features},
+            land=self.land_in(window),
             part=None if table is None else table.part_in(window),
             held_out=self._held_out(window),
             truth=values[self.truth] if self.truth else None,
         )
 
-    def _land(self, window: Window) -> NDArray[np.bool_]:
+    def with_features(self, chunk: Chunk) -> Chunk:
+        """A chunk that was read without features, with them."""
+        return replace(chunk, features=self.read(chunk.window, self.features))
+
+    def read(self, window: Window, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Reads variables of the work cube in one window."""
+        return stores.read(self.cube, window, names, identity=self.identities[0])
+
+    def land_in(self, window: Window) -> NDArray[np.bool_]:
+        """The mask in one window ``(lat, lon)``; before it is made, every cell is land."""
         if self.land is None:
             return np.ones(window.shape[1:], bool)
         land: NDArray[np.bool_] = stores.read(self.land, window, ["land"], identity=self.identities[1])["land"]

@@ -43,7 +43,7 @@ class _Hidden:
             return self.table.held_out_in(chunk)
         if self.gap is None or self.truth is None:
             return None
-        values = stores.read(reader.cube, chunk.window, [self.gap, self.truth], identity=reader.identities[0])
+        values = reader.read(chunk.window, [self.gap, self.truth])
         return splits.given(values[self.gap], values[self.truth], chunk.land)
 
 
@@ -68,10 +68,12 @@ def run(split: Split, *, cube: str, land: str, output: str, cluster: Cluster | N
     reader = Reader.open(cube, land)
     require(cube, split.held_out_gaps.variables(), "for split.held_out_gaps")
     windows = columns_of(reader.grid)
+    shape = windows[0].shape
+    windows = [window for window in windows if reader.land_in(window).any()]  # nothing is learnt or held out elsewhere
     table = splits.draw_blocks(reader.grid.shape, split, periodic_lon=is_global_lon(reader.grid.lon))
     with compute.cluster(cluster or Cluster()) as engine:
         hidden = _hidden(split, reader, engine, windows)
-        _create(output, table, reader, hidden, windows[0].shape)
+        _create(output, table, reader, hidden, shape)
         counted = list(engine.map(functools.partial(_count, reader, table, hidden, output), windows))
         by_block = splits.sum_counts(table, [counts for counts, _ in counted])
         table = splits.balance(table, by_block) if split.balance else table
