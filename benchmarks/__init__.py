@@ -1,0 +1,1 @@
+"""What a run costs, measured the same way each time: ``python -m benchmarks``, or ``make bench``."""

@@ -1,0 +1,46 @@
+"""What is there before any work: the command line's help, and the imports of each step."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from typing import Any
+
+from benchmarks.chain import STEPS
+from benchmarks.measure import measured
+from benchmarks.measure import run as run_program
+from benchmarks.setting import Setting
+
+HELP = ("-m", "lstfill", "--help")
+
+
+def nothing() -> None:
+    """Work that is none: its measure is that of the imports."""
+
+
+def run(setting: Setting) -> dict[str, Any]:
+    """Measures the wall of the help and the imports of the steps; medians.
+
+    Args:
+        setting: what modules a step loads comes from its runs on a small cube.
+    """
+    helps = [_wall(setting) for _ in range(max(5, setting.repeats))]
+    found: dict[str, Any] = {"help_s": statistics.median(helps), "imports": {}}
+    for name in STEPS:
+        runs = [
+            measured("benchmarks.start:nothing", {}, modules=setting.modules.get(name, ()))
+            for _ in range(setting.repeats)
+        ]
+        found["imports"][name] = {
+            "wall_s": statistics.median(one.imports_wall_s for one in runs),
+            "cpu_s": statistics.median(one.imports_cpu_s for one in runs),
+            "peak_mb": statistics.median(one.peak_mb for one in runs),
+        }
+    return found
+
+
+def _wall(setting: Setting) -> float:
+    began = time.perf_counter()
+    run_program([sys.executable, *HELP], cwd=setting.scratch)
+    return time.perf_counter() - began
