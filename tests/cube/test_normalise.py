@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lstfill.cube import Window, chunk_windows, normalise, normalise_values, read_window, select
+from lstfill.cube import Window, chunk_windows, normalise, normalise_values, select
 
 TARGET, FEATURE = "land_surface_temperature", "air_temperature_2m"
 RANGE = (180.0, 345.0)
@@ -170,6 +170,12 @@ def test_a_part_is_read_by_itself(cube, source, lazily, dims, box):
     naive = select(cube(), config)[TARGET].isel(time=[0, 2], lat=1, lon=slice(1, 3))
     np.testing.assert_array_equal(part.values, naive.values)
     assert [np.prod(shape) for shape in reads] == [4]
+
+
+def read_window(selected, recipes, window):
+    """Values by name, and how many of them were out of the valid range."""
+    read = {name: recipe.read(selected[name].variable, window.indexers) for name, recipe in recipes.items()}
+    return {name: values for name, (values, _) in read.items()}, sum(n for _, n in read.values())
 
 
 def test_windows_hold_what_the_lazy_cube_holds_and_count_what_is_out_of_range(cube, source, lazily):

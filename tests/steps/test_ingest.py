@@ -169,11 +169,11 @@ def test_a_source_that_was_mended_is_opened_anew(tmp_path, cube):
 def test_a_killed_step_leaves_nothing_whole_and_a_rerun_overwrites(chain, prepared, monkeypatch):
     real, calls = stores.write_block, []
 
-    def fail_later(*args):
+    def fail_later(*args, **options):
         calls.append(args)
         if len(calls) > 20:
             raise KeyboardInterrupt
-        real(*args)
+        real(*args, **options)
 
     with monkeypatch.context() as killed:
         killed.setattr(stores, "write_block", fail_later)

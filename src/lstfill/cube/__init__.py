@@ -14,8 +14,8 @@ from lstfill.cube.geometry import (
     latitude_band,
     season,
 )
-from lstfill.cube.normalise import Recipe, normalise, normalise_values, read_window
-from lstfill.cube.select import select
+from lstfill.cube.normalise import Recipe, normalise, normalise_values
+from lstfill.cube.select import positions, select
 from lstfill.cube.units import canonical_unit, to_kelvin
 from lstfill.cube.windows import DIMS, Window, chunk_windows, column_windows
 
@@ -37,7 +37,7 @@ __all__ = [
     "latitude_band",
     "normalise",
     "normalise_values",
-    "read_window",
+    "positions",
     "season",
     "select",
     "to_kelvin",

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lstfill.config import Source
-    from lstfill.cube.windows import Window
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ def normalise(ds: xr.Dataset, source: Source) -> tuple[xr.Dataset, dict[str, Rec
         The cube: dimensions ``(time, lat, lon)`` in this order, temperatures in K, the target NaN out of the valid
         range. Floats in K keep their type and bits; integers of target and features become float32; extras keep their
         type unless they are temperatures in another unit. Any part of it can be loaded by itself. And the recipes, by
-        name, with which ``read_window`` gives the same values and counts those out of the valid range.
+        name: ``Recipe.read`` gives the same values and counts those out of the valid range.
     """
     from lstfill.cube.lazy import lazy_variable
 
@@ -95,21 +94,6 @@ def normalise(ds: xr.Dataset, source: Source) -> tuple[xr.Dataset, dict[str, Rec
     for dim, attrs in _COORDINATE_ATTRS.items():
         cube = cube.assign_coords({dim: ds[dim].assign_attrs({**attrs, **ds[dim].attrs})})
     return cube.transpose(*DIMS), recipes
-
-
-def read_window(ds: xr.Dataset, recipes: Mapping[str, Recipe], window: Window) -> tuple[dict[str, NDArray[Any]], int]:
-    """Reads one window of a selected source, normalised.
-
-    Args:
-        ds: what ``select`` gave.
-        recipes: which variables, and how; from ``normalise``.
-        window: which cells; a static variable gives its ``(lat, lon)`` part.
-
-    Returns:
-        Values by name ``(time, lat, lon)`` or ``(lat, lon)``, and how many values of the target were out of its range.
-    """
-    read = {name: recipe.read(ds[name].variable, window.indexers) for name, recipe in recipes.items()}
-    return {name: values for name, (values, _) in read.items()}, sum(n for _, n in read.values())
 
 
 def normalise_values(

@@ -46,6 +46,17 @@ def select(ds: xr.Dataset, source: Source) -> xr.Dataset:
     return _extent_stated(_references_resolved(cut))
 
 
+def positions(ds: xr.Dataset, source: Source) -> dict[str, NDArray[np.int64]]:
+    """Where in the source each cell is that ``select`` gives: indices along ``time``, ``lat`` and ``lon``."""
+    columns: dict[str, slice | NDArray[np.int64]] = {
+        "time": time_positions(standard_time(ds)["time"].to_numpy(), source.time)
+    }
+    if source.bbox_deg:
+        columns["lat"] = lat_positions(ds["lat"].to_numpy(), source.bbox_deg)
+        columns["lon"] = lon_positions(ds["lon"].to_numpy(), source.bbox_deg)
+    return {dim: np.arange(ds.sizes[dim])[columns.get(dim, slice(None))] for dim in DIMS}
+
+
 def time_positions(time: NDArray[np.datetime64], period: tuple[str, str] | None) -> slice:
     """Positions of the dates from the first to the last of a period, both included.
 

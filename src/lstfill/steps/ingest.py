@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import logging
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +14,10 @@ from numpy.typing import NDArray
 from lstfill import compute
 from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Source
-from lstfill.cube import DIMS, Recipe, Window, assert_source, chunk_windows, normalise, read_window, select
+from lstfill.cube import DIMS
+from lstfill.cube.parts import Triple
 from lstfill.errors import DataError
+from lstfill.steps.copying import Copied, Copy, Opened, opened
 from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
 from lstfill.storage import stores
 
@@ -25,17 +25,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 logger = logging.getLogger(__name__)
-
-Triple = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class _Copied:
-    """What one window contributed: digest of its bytes, values out of range, observed values."""
-
-    digest: str
-    out_of_range: int
-    observed: int
 
 
 def run(source: Source, *, output: str, cluster: Cluster | None = None) -> Pointer:
@@ -55,56 +44,23 @@ def run(source: Source, *, output: str, cluster: Cluster | None = None) -> Point
     """
     refuse_own_input(output, source.uri)
     key = (source.model_dump_json(), uuid.uuid4().hex)
-    cube, selected, _ = _opened(*key)
-    shape: Triple = tuple(cube.sizes[dim] for dim in DIMS)  # type: ignore[assignment]
-    chunks = _chunks(selected, source, shape)
-    zarr_format = stores.source_zarr_format(source)
-    stores.create(output, cube, chunks=_by_variable(cube, chunks), zarr_format=zarr_format)
-    windows = chunk_windows(shape, chunks)
+    found = opened(*key)
+    chunks, zarr_format = _chunks(found, source), stores.source_zarr_format(source)
+    stores.create(output, found.cube, chunks=_by_variable(found.cube, chunks), zarr_format=zarr_format)
+    copy = Copy(*key, output, chunks, source.target)
     with compute.cluster(cluster or Cluster()) as engine:
-        copy = functools.partial(_copy, key, output)
-        copied = list(engine.map(copy, windows))
-    facts = {**_facts(cube, source, chunks, copied), "zarr_format": zarr_format}
-    digest = hashlib.sha256("".join([facts["grid"], *(item.digest for item in copied)]).encode()).hexdigest()
+        copied = list(engine.map(copy, copy.tasks()))
+    facts = {**_facts(found.cube, source, chunks, copied), "zarr_format": zarr_format}
+    # In the order of the cube, in whatever order it was copied.
+    digests = dict(sorted(item for task in copied for item in task.digests.items()))
+    digest = hashlib.sha256("".join([facts["grid"], *digests.values()]).encode()).hexdigest()
     provenance = describe("ingest", section=source, content=digest, facts=facts)
     stores.commit(output, provenance)
     return pointer_to(output, provenance)
 
 
-@functools.lru_cache(maxsize=2)
-def _opened(source_json: str, run: str) -> tuple[xr.Dataset, xr.Dataset, dict[str, Recipe]]:  # noqa: ARG001
-    """The normalised cube (lazy), the selected source and its recipes; opened once a process and run.
-
-    Between two runs the source may have been written anew, and a process may live longer than a run.
-    """
-    source = Source.model_validate_json(source_json)
-    ds = stores.open_source(source)
-    assert_source(ds, source)
-    selected = select(ds, source)
-    cube, recipes = normalise(selected, source)
-    return cube, selected, recipes
-
-
-def _copy(key: tuple[str, str], output: str, window: Window) -> _Copied:
-    source = Source.model_validate_json(key[0])
-    _, selected, recipes = _opened(*key)
-    with stores.source_errors(source):
-        values, out_of_range = read_window(selected, _due(recipes, window), window)
-    for name, part in values.items():
-        stores.write_block(output, name, window.start[1:] if recipes[name].static else window.start, part)
-    digest = hashlib.sha256()
-    for name in sorted(values):
-        digest.update(np.ascontiguousarray(values[name]).tobytes())
-    return _Copied(digest.hexdigest(), out_of_range, int(np.count_nonzero(np.isfinite(values[source.target]))))
-
-
-def _due(recipes: dict[str, Recipe], window: Window) -> dict[str, Recipe]:
-    """Variables without time are copied with the first dates only."""
-    return {name: recipe for name, recipe in recipes.items() if not recipe.static or window.start[0] == 0}
-
-
-def _chunks(selected: xr.Dataset, source: Source, shape: Triple) -> Triple:
-    stored = stores.source_chunks(selected, source.target)
+def _chunks(found: Opened, source: Source) -> Triple:
+    shape, stored = (found.cube.sizes[dim] for dim in DIMS), stores.source_chunks(found.ds, source.target)
     asked = (source.chunks.time, source.chunks.lat, source.chunks.lon)
     return tuple(min(a or s, n) for a, s, n in zip(asked, stored, shape, strict=True))  # type: ignore[return-value]
 
@@ -113,7 +69,7 @@ def _by_variable(cube: xr.Dataset, chunks: Triple) -> dict[str, tuple[int, ...]]
     return {str(name): chunks if "time" in var.dims else chunks[1:] for name, var in cube.data_vars.items()}
 
 
-def _facts(cube: xr.Dataset, source: Source, chunks: Triple, copied: list[_Copied]) -> dict[str, Any]:
+def _facts(cube: xr.Dataset, source: Source, chunks: Triple, copied: list[Copied]) -> dict[str, Any]:
     observed = sum(item.observed for item in copied)
     out_of_range = sum(item.out_of_range for item in copied)
     if not observed:
