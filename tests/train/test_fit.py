@@ -82,6 +82,13 @@ def test_every_epoch_is_reported_as_it_ends(large):
         assert all(type(row[name]) is float for _, row in epochs)
 
 
+def test_the_fit_leaves_the_samples_as_they_are(large):
+    _, _, of, *_ = large
+    for source, (x, y) in ((of.train, samples(200_000)), (of.validation, samples(50_000, seed=1))):
+        np.testing.assert_array_equal(source.x, x)
+        np.testing.assert_array_equal(source.y, y)
+
+
 def test_history_counts_what_was_seen(large):
     *_, history, _ = large
     assert history.samples_seen == 200_000 * len(history.loss)

@@ -32,15 +32,22 @@ def test_every_sample_once_an_epoch_in_complete_batches(n, batch_size, shard_siz
 
 
 @settings(deadline=None)
-@given(st.integers(0, 500), st.integers(1, 130), st.integers(1, 200), st.integers(1, 7))
-def test_blocks_are_the_batches_stacked(n, batch_size, shard_size, batches):
-    stream = BatchStream(source(n, shard_size), batch_size, seed=1)
-    blocks = list(stream.blocks(2, batches))
-    assert all(len(y) <= batches for _, y in blocks)
-    apart = [pair for x, y in blocks for pair in zip(x, y, strict=True)]
-    for (x, y), (x_batch, y_batch) in zip(apart, stream.epoch(2), strict=True):
-        np.testing.assert_array_equal(x, x_batch)
-        np.testing.assert_array_equal(y, y_batch)
+@given(st.integers(0, 500), st.integers(1, 130), st.integers(1, 200), st.booleans())
+def test_pieces_are_the_batches_uncut(n, batch_size, shard_size, shuffle):
+    stream = BatchStream(source(n, shard_size), batch_size, seed=1, shuffle=shuffle)
+    pieces = list(stream.pieces(2))
+    assert len(pieces) == len(stream.shards)
+    np.testing.assert_array_equal(rows_of(pieces), rows_of(stream.epoch(2)))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_whoever_writes_into_a_piece_leaves_the_source_alone(shuffle):
+    """TensorFlow computes in the memory of an array that it was handed, if it thinks that nobody else wants it."""
+    shards = source(250)
+    for x, y in BatchStream(shards, 64, shuffle=shuffle).pieces(0):
+        x[:], y[:] = np.nan, np.nan
+    np.testing.assert_array_equal(shards.y, np.arange(250))
+    np.testing.assert_array_equal(shards.x[:, 0], -np.arange(250))
 
 
 def test_order_depends_on_seed_and_epoch_alone():

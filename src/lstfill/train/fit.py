@@ -24,7 +24,7 @@ OnEpoch = Callable[[int, dict[str, float]], None]
 _NAMES = ("loss", "val_loss", "mae", "val_mae", "learning_rate")
 _FINAL_RATE = 0.01
 _STEPS_A_CALL = 64
-"""Steps that Keras takes before it comes back to Python, and batches that Python hands over at a time."""
+"""Steps that Keras takes before it comes back to Python."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ def fit_keras(
     keras.utils.set_random_seed(config.seed % 2**32)
     _compile(keras, network, config, train.steps)
     recorder = _recorder(keras, config, on_epoch)
-    started = time.perf_counter()
+    n_features, started = network.input_shape[1], time.perf_counter()
     network.fit(
-        _dataset(train),
+        _dataset(train, n_features),
         epochs=config.epochs,
-        validation_data=_dataset(validation),
+        validation_data=_dataset(validation, n_features),
         callbacks=[*_callbacks(keras, config, log_dir), recorder],
         shuffle=False,  # the stream has done it
         verbose=0,
@@ -151,20 +151,23 @@ def _recorder(keras: Any, config: Train, on_epoch: OnEpoch | None) -> Any:
     return Recorder()
 
 
-def _dataset(stream: BatchStream) -> Any:
-    """The batches of an epoch; each pass over the dataset is the next epoch."""
+def _dataset(stream: BatchStream, n_features: int) -> Any:
+    """The batches of an epoch; each pass over the dataset is the next epoch.
+
+    Python hands over whole pieces and TensorFlow cuts them: batch by batch the way between the two would cost more
+    than the fit.
+    """
     import tensorflow as tf
 
-    n_features = stream.shards.read(0)[0].shape[1]
-    signature = (tf.TensorSpec((None, None, n_features), tf.float32), tf.TensorSpec((None, None, 1), tf.float32))
+    signature = (tf.TensorSpec((None, n_features), tf.float32), tf.TensorSpec((None, 1), tf.float32))
     epochs = itertools.count()
 
-    def blocks() -> Iterator[Batch]:
-        for x, y in stream.blocks(next(epochs), _STEPS_A_CALL):
-            yield x, y[..., None]
+    def pieces() -> Iterator[Batch]:
+        for x, y in stream.pieces(next(epochs)):
+            yield x, y[:, None]
 
-    batches = tf.data.Dataset.from_generator(blocks, output_signature=signature).unbatch()
-    return batches.apply(tf.data.experimental.assert_cardinality(stream.steps)).prefetch(_STEPS_A_CALL)
+    batches = tf.data.Dataset.from_generator(pieces, output_signature=signature).rebatch(stream.batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(stream.steps))
 
 
 def _history(rows: list[dict[str, float]], train: BatchStream, seconds: float) -> History:

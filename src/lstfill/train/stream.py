@@ -32,7 +32,8 @@ def batch_size_for(n_samples: int, asked: int) -> int:
 class BatchStream:
     """Samples of a source as batches, complete across the borders of shards; only the last of an epoch may be short.
 
-    Shards hold samples in a random order already; so it mixes well to draw the order of shards, and of rows in each.
+    Shards hold samples in a random order already; so it mixes well to draw the order of shards, and the row that each
+    starts with: batches begin elsewhere in every epoch, at the price of one copy.
 
     Attributes:
         shards: where the samples come from.
@@ -62,29 +63,17 @@ class BatchStream:
         Args:
             epoch: number of the epoch; the same one has the same batches each time.
         """
-        return (batch for x, y in self.blocks(epoch, 1) for batch in zip(x, y, strict=True))
+        return regroup(self.pieces(epoch), self.batch_size)
 
-    def blocks(self, epoch: int, batches: int) -> Iterator[Batch]:
-        """The same batches, stacked: features ``(b, n, f)`` and target ``(b, n)``, a short one alone.
+    def pieces(self, epoch: int) -> Iterator[Batch]:
+        """The same samples in the same order, a shard at a time, as copies: TensorFlow computes in the memory it gets.
 
         Args:
             epoch: number of the epoch.
-            batches: most batches of a block.
         """
-        for x, y in regroup(self._read(epoch), batches * self.batch_size):
-            whole = len(y) // self.batch_size * self.batch_size
-            if whole:
-                shape = (-1, self.batch_size)
-                yield x[:whole].reshape(*shape, x.shape[1]), y[:whole].reshape(shape)
-            if whole < len(y):
-                yield x[None, whole:], y[None, whole:]
-
-    def _read(self, epoch: int) -> Iterator[Batch]:
-        if not self.shuffle:
-            yield from map(self.shards.read, range(len(self.shards)))
-            return
         rng = np.random.default_rng((self.seed, epoch))
-        for shard in rng.permutation(len(self.shards)):
+        order = rng.permutation(len(self.shards)) if self.shuffle else range(len(self.shards))
+        for shard in order:
             x, y = self.shards.read(int(shard))
-            rows = rng.permutation(len(y))
-            yield x[rows], y[rows]
+            first = int(rng.integers(1, max(2, len(y)))) if self.shuffle else 0
+            yield np.concatenate([x[first:], x[:first]]), np.concatenate([y[first:], y[:first]])
