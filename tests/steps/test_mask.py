@@ -83,3 +83,8 @@ def test_a_mask_without_a_cell_is_refused(ingested):
     cells = SHAPE[1] * SHAPE[2]
     with pytest.raises(DataError, match=rf"mask.kind 'variable' leaves none of {cells} cells: check mask and box"):
         masked(ingested, kind="variable", variable=LAND, exclude=[LAND])
+
+
+def test_a_window_of_the_mask_is_a_chunk_of_its_own(prepared):
+    with xr.open_zarr(prepared.at("land")) as mask, xr.open_zarr(prepared.at("cube")) as cube:
+        assert mask["land"].encoding["chunks"] == cube[TARGET].encoding["chunks"][1:]

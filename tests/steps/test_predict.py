@@ -11,7 +11,8 @@ import xarray as xr
 import zarr
 
 from lstfill import mask as masks
-from lstfill.config import Block, Evaluate, Mask, Predict, Preprocess, Source, Split, Train
+from lstfill.config import Block, Cluster, Evaluate, Mask, Predict, Preprocess, Source, Split, Train
+from lstfill.cube import chunk_windows
 from lstfill.errors import DataError, StoreError
 from lstfill.steps import evaluate, predict
 from lstfill.steps.provenance import origin_of
@@ -30,6 +31,7 @@ from tests.steps.chain import (
     write_source,
 )
 
+FINE = (4, 9, 9)
 SOURCE, UNCERTAINTY, OBSERVED = f"{TARGET}_source", f"{TARGET}_uncertainty", f"{TARGET}_observed"
 
 
@@ -359,3 +361,39 @@ def test_a_source_with_units_alone_is_enough(chain, cube, scored, tmp_path):
         assert ds[TARGET].attrs["long_name"] == "land surface temperature"
         assert ds["lat"].attrs["units"] == "degrees_north"
         assert np.isfinite(ds[TARGET].to_numpy()[:, land()]).all()
+
+
+@pytest.fixture
+def finely(filled, tmp_path):
+    """The same cube in chunks so small that some have nothing to fill."""
+    other = filled.but(root=tmp_path, source=source_of(filled.source.uri, chunks=FINE))
+    other.ingested()
+    other.masked()
+    return other
+
+
+def test_features_are_read_only_where_a_gap_on_land_needs_them(filled, finely, monkeypatch):
+    real, reads = stores.read, []
+
+    def counted(uri, window, names, **options):
+        reads.extend((name, window.start) for name in names)
+        return real(uri, window, names, **options)
+
+    monkeypatch.setattr(stores, "read", counted)
+    finely.filled(**filled.inputs("model", "evaluation"))
+    gap = np.isnan(filled.array("cube", TARGET)) & land()
+    windows = chunk_windows(SHAPE, FINE)
+    needed = [window for window in windows if gap[window.slices].any()]
+    assert 0 < len(needed) < len(windows)
+    wanted = [(name, window.start) for name in (TARGET, "land") for window in windows]
+    assert sorted(reads) == sorted(wanted + [(FEATURE, window.start) for window in needed])
+    assert differing(finely.values("filled"), filled.values("filled")) == []
+
+
+def test_a_store_is_opened_once_and_not_for_every_chunk(filled, finely, monkeypatch):
+    opens = []
+    for name in ("open_group", "open_array"):
+        real = getattr(zarr, name)
+        monkeypatch.setattr(zarr, name, lambda *given, of=real, **options: opens.append(given) or of(*given, **options))
+    finely.but(cluster=Cluster(workers=1)).filled(**filled.inputs("model", "evaluation"))
+    assert len(opens) < 20 < len(chunk_windows(SHAPE, FINE))

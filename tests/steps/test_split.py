@@ -7,13 +7,14 @@ import pytest
 import xarray as xr
 
 from lstfill import split as splits
-from lstfill.config import Block, Buffer, HeldOutGaps, Split
+from lstfill.config import Block, Buffer, HeldOutGaps, Split, WorkChunks
 from lstfill.cube import Window
 from lstfill.errors import DataError, StoreError
-from lstfill.steps import split
+from lstfill.steps import reader, split
 from lstfill.steps.reader import Reader
 from lstfill.storage import stores
 from tests.steps.chain import (
+    CLOUDS,
     FEATURE,
     GAP,
     GIVEN,
@@ -180,3 +181,27 @@ def test_the_table_is_readable_without_this_package(prepared):
     with xr.open_zarr(prepared.at("parts")) as ds:
         assert ds["part"].attrs["flag_meanings"].split() == ["train", "validation", "test", "none"]
         assert ds.attrs["block"] == [4, 6, 9]
+
+
+def test_what_has_no_land_is_not_read(data, monkeypatch):
+    fine = data.but(
+        root=data.root / "fine", source=data.source.model_copy(update={"chunks": WorkChunks(time=4, lat=9, lon=9)})
+    )
+    fine.ingested()
+    fine.masked()
+    monkeypatch.setattr(reader, "COLUMN_CELLS", SHAPE[0] * 81)
+    real, reads = stores.read, set()
+
+    def counted(uri, window, names, **options):
+        reads.update((name, window.start[1:]) for name in names)
+        return real(uri, window, names, **options)
+
+    monkeypatch.setattr(stores, "read", counted)
+    _, fine = parted(fine, held_out_gaps=CLOUDS)
+    corners = [(y, x) for y in range(0, 36, 9) for x in range(0, 72, 9)]
+    with_land = {(y, x) for y, x in corners if land()[y : y + 9, x : x + 9].any()}
+    assert {place for name, place in reads if name == TARGET} == with_land < set(corners)
+    monkeypatch.undo()
+    _, coarse = parted(data, held_out_gaps=CLOUDS)
+    np.testing.assert_array_equal(fine.array("parts", "part"), coarse.array("parts", "part"))
+    np.testing.assert_array_equal(fine.array("parts", "held_out"), coarse.array("parts", "held_out"))
