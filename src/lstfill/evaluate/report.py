@@ -8,7 +8,9 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from lstfill.cube.flags import SourceFlag
 from lstfill.cube.geometry import band_labels
@@ -40,18 +42,29 @@ _IN_TABLE = ("asked", "reached", "bands")
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG inside the page: base64 text, and its size on the page in CSS pixels."""
+    """A figure as it is encoded once, for the page and for whoever else shows it.
 
-    data: str
+    Attributes:
+        png: the file.
+        width: on the page, in CSS pixels.
+        height: on the page, in CSS pixels.
+    """
+
+    png: bytes
     width: int
     height: int
+
+    @property
+    def data(self) -> str:
+        """The file as the page holds it, in base64."""
+        return base64.b64encode(self.png).decode()
 
 
 def render(
     run: Mapping[str, Any],
     evaluation: Mapping[str, Any],
     data: FigureData,
-    drawn: Mapping[str, Figure] | None = None,
+    drawn: Mapping[str, Picture] | None = None,
 ) -> str:
     """Makes the page.
 
@@ -60,7 +73,7 @@ def render(
             ``config``, ``mask_digest``, ``split_report``, ``model``, ``versions``, ``created``.
         evaluation: the scores.
         data: what the figures show.
-        drawn: the figures, if they are drawn already (``lstfill.evaluate.figures.figures``).
+        drawn: the figures, if they are encoded already (``pictures``).
 
     Returns:
         HTML below ``LARGEST`` bytes, with its pictures inside, without a script or an address outside.
@@ -81,7 +94,7 @@ def render(
         ranges=_ranges(run["model"]),
         box=_box(run["bbox_deg"]),
         captions=_captions(data, evaluation),
-        pictures=pictures(figures(data, evaluation) if drawn is None else drawn),
+        pictures=pictures(figures(data, evaluation)) if drawn is None else drawn,
         coverage=coverage(evaluation["flags"]),
         spread=_spread(evaluation["spread"]),
         spread_source=SETS.get(evaluation["spread"]["source"], f"{evaluation['spread']['source']} cells"),
@@ -164,19 +177,20 @@ def pictures(drawn: Mapping[str, Figure]) -> dict[str, Picture]:
 
 def _picture(figure: Figure, dpi: int) -> Picture:
     width, height = (round(inches * 88) for inches in figure.get_size_inches())
-    return Picture(base64.b64encode(png(figure, dpi)).decode(), width, height)
+    return Picture(png(figure, dpi), width, height)
 
 
 def png(figure: Figure, dpi: int = 160) -> bytes:
     """A figure as PNG with a palette: a third of the bytes, and no visible difference with 128-step colour maps."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    raw, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(raw, format="png", dpi=dpi)
-    with Image.open(raw) as image:
-        image.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-            small, format="png", optimize=True
-        )
+    small, canvas = io.BytesIO(), cast("Any", FigureCanvasAgg(figure))
+    figure.set_dpi(dpi)
+    canvas.draw()
+    # The smallest file takes six times as long to pack as one that is 5 % larger.
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(small, format="png")
     return small.getvalue()
 
 

@@ -141,14 +141,15 @@ def _score(reader: Reader, model: Model, evaluate: Evaluate, sums: DateSums, win
 
 def _report(
     evaluate: Evaluate, reader: Reader, fitted: Model, tally: Tally, scores: dict[str, Any], model: str
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, bytes]]:
+    """The page, and the figures as PNG by name."""
     from lstfill.evaluate.figures import figures, lead_figure
-    from lstfill.evaluate.report import render
+    from lstfill.evaluate.report import pictures, png, render
 
     data = _figure_data(evaluate, reader, fitted, tally, model)
-    drawn = figures(data, scores)
+    drawn = pictures(figures(data, scores))
     page = render(_about(reader, fitted, model), scores, data, drawn)
-    return page, {**drawn, "before_after": lead_figure(data)}
+    return page, {**{name: picture.png for name, picture in drawn.items()}, "before_after": png(lead_figure(data))}
 
 
 def _figure_data(evaluate: Evaluate, reader: Reader, fitted: Model, tally: Tally, model: str) -> FigureData:
@@ -211,13 +212,11 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("lstfill", "xarray", "zarr", "numpy", "keras")}
 
 
-def _log(tracking: Tracking, model: str, scores: dict[str, Any], page: str, figures: dict[str, Any]) -> None:
+def _log(tracking: Tracking, model: str, scores: dict[str, Any], page: str, figures: dict[str, bytes]) -> None:
     from lstfill.tracking import open_run, resolve_uri
 
     facts = refuse_foreign(model, "train", "the model")["facts"]
     with open_run(resolve_uri(tracking, None), tracking.experiment, "evaluate", run_id=facts["run_id"]) as active:
         active.log_metrics({key: scores[key] for key in ("scores", "baselines", "groups")})
         active.log_json(scores, SCORES)
-        active.log_text(page, REPORT)
-        for name, figure in figures.items():
-            active.log_figure(figure, f"figures/{name}.png")
+        active.log_files({REPORT: page, **{f"figures/{name}.png": png for name, png in figures.items()}})
