@@ -97,10 +97,10 @@ def _version() -> str:
 
 
 def _run_step(options: argparse.Namespace) -> None:
-    from lstfill import compute
     from lstfill.configfile import load
+    from lstfill.steps import process
 
-    compute.bound_arenas()
+    process.settle()
     config = load(options.config)
     _, sections, inputs = _STEPS[options.step]
     given: dict[str, Any] = {name: getattr(config, name) for name in sections}

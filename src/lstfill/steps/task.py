@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from lstfill import artifacts, compute
+from lstfill import artifacts
 from lstfill.artifacts import Pointer
 from lstfill.config import (
     Cluster,
@@ -30,6 +30,7 @@ from lstfill.config import (
     build,
 )
 from lstfill.errors import LstfillError, StoreError
+from lstfill.steps import process
 from lstfill.steps.provenance import origin_of
 from lstfill.storage import objects
 
@@ -79,7 +80,7 @@ def run_task(
     Raises:
         LstfillError: whatever a user can mend, after one line in the log that says so.
     """
-    compute.bound_arenas()
+    process.settle()
     with _reported(step):
         checked = {name: build(SECTIONS[name], values, f"section {name}") for name, values in sections.items()}
         addresses = {name: _resolved(artifact) for name, artifact in (inputs or {}).items()}
