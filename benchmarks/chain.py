@@ -48,6 +48,7 @@ def step(name: str, config: dict[str, Any], places: dict[str, str]) -> dict[str,
     from lstfill.config import Config
 
     whole, (sections, inputs) = Config.model_validate(config), STEPS[name]
+    whole = whole.model_copy(update={"source": whole.source.model_copy(update={"extras": whole.carried_extras()})})
     given = {section: getattr(whole, section) for section in sections} | {key: places[key] for key in inputs}
     pointer = importlib.import_module(f"lstfill.steps.{name}").run(**given, output=places[OUTPUTS[name]])
     return clean(pointer.facts)

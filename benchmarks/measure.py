@@ -84,7 +84,8 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = No
     Raises:
         BenchError: if it fails or takes more than half an hour.
     """
-    surroundings = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})}
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])  # this checkout, whatever is installed
+    surroundings = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})}
     try:
         ended = subprocess.run(
             command, cwd=cwd, env=surroundings, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

@@ -26,6 +26,7 @@ class Setting:
         peer_python: interpreter of the peer's own environment; None where there is none.
         repeats: how often our own steps are run; the median counts.
         config: sections of the configuration that differ from the default; the source is added.
+        made: how the cube was made, if it was made for the benches.
         learned: whether imports are kept out of the measures; False saves time in tests of the benches.
     """
 
@@ -35,6 +36,7 @@ class Setting:
     peer_python: Path | None = None
     repeats: int = 3
     config: Mapping[str, Any] | None = None
+    made: str = ""
     learned: bool = True
 
     @property
