@@ -12,7 +12,8 @@ import pytest
 import xarray as xr
 
 from lstfill.cube import Chunk, Window, chunk_windows
-from lstfill.evaluate.baselines import BASELINES, SCORED_SETS, DateSums, View, available, visible_for
+from lstfill.evaluate.baselines import BASELINES, DateSums, View, available
+from lstfill.evaluate.visible import SCORED_SETS, visible_for
 from lstfill.split.blocks import Part
 
 SHAPE = (9, 5, 6)

@@ -16,11 +16,12 @@ import pytest
 from lstfill.config import Evaluate
 from lstfill.cube import Chunk, Window, column_windows
 from lstfill.errors import ConfigError, DataError
-from lstfill.evaluate.baselines import BASELINES, DateSums, View, visible_for
+from lstfill.evaluate.baselines import BASELINES, DateSums, View
 from lstfill.evaluate.evaluator import Tally, score_chunk
 from lstfill.evaluate.groups import GAP_SIZE_LABELS, gap_size
 from lstfill.evaluate.land import LandCells
 from lstfill.evaluate.scores import score
+from lstfill.evaluate.visible import visible_for
 from lstfill.predict import SourceFlag, fill, source_flags
 from lstfill.split.blocks import Part
 

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.evaluate.land import LandCells
-from lstfill.split.blocks import Part
+from lstfill.evaluate.series import Beyond, days, ratio
+from lstfill.evaluate.visible import SCORED_SETS, ScoredSet, visible_for
 
 if TYPE_CHECKING:
     from lstfill.cube.chunk import Chunk
-
-ScoredSet = Literal["test", "held_out_gaps"]
-SCORED_SETS: tuple[ScoredSet, ...] = ("test", "held_out_gaps")
-_DAY = np.timedelta64(1, "D")
-
-
-def visible_for(chunk: Chunk, scored: ScoredSet) -> NDArray[np.bool_]:
-    """Where a baseline may see the target while a set of cells is scored ``(time, lat, lon)``.
-
-    Held-out values are never seen. Test cells are seen while held-out gaps are scored, as by a user who fills the
-    finished cube, and hidden while they are scored themselves.
-    """
-    visible = chunk.visible()
-    if scored == "test" and chunk.part is not None:
-        visible &= chunk.part != Part.TEST
-    return visible
 
 
 @dataclass(frozen=True)
@@ -39,15 +24,18 @@ class DateSums:
     Attributes:
         total: ``(set, time)`` in K, a row for each of ``SCORED_SETS``.
         n: number of visible cells ``(set, time)``.
+        to_score: number of observed cells that no part but the scored sets may see ``(time,)``.
     """
 
     total: NDArray[np.float64]
     n: NDArray[np.int64]
+    to_score: NDArray[np.int64]
 
     @classmethod
     def zeros(cls, dates: int) -> Self:
         """The sums of no cell, for a cube with that many dates."""
-        return cls(np.zeros((len(SCORED_SETS), dates)), np.zeros((len(SCORED_SETS), dates), np.int64))
+        sets = len(SCORED_SETS)
+        return cls(np.zeros((sets, dates)), np.zeros((sets, dates), np.int64), np.zeros(dates, np.int64))
 
     @classmethod
     def of(cls, chunk: Chunk) -> Self:
@@ -57,15 +45,17 @@ class DateSums:
             visible = visible_for(land, scored)
             sums.total[row, dates] = np.where(visible, land.target, 0).sum(axis=(1, 2), dtype=np.float64)
             sums.n[row, dates] = np.count_nonzero(visible, axis=(1, 2))
+        held_out = 0 if land.held_out is None else np.count_nonzero(land.held_out, axis=(1, 2))
+        sums.to_score[dates] = sums.n[1, dates] - sums.n[0, dates] + held_out
         return sums
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(self.total + other.total, self.n + other.n)
+        return type(self)(self.total + other.total, self.n + other.n, self.to_score + other.to_score)
 
     def means(self, scored: ScoredSet) -> NDArray[np.float64]:
         """Mean of the visible target of each date ``(time,)`` in K, every cell alike; NaN for a date without one."""
         row = SCORED_SETS.index(scored)
-        return _ratio(self.total[row], self.n[row])
+        return ratio(self.total[row], self.n[row])
 
 
 @dataclass(frozen=True)
@@ -73,14 +63,16 @@ class View:
     """What a baseline sees of a window.
 
     Attributes:
-        chunk: all times of the window; what it holds beyond ``visible`` is not to be looked at.
+        chunk: what it holds beyond ``visible`` is not to be looked at.
         visible: where the target may be seen ``(time, lat, lon)``.
         date_means: mean of the visible target of each date of the cube ``(time,)`` in K, NaN where unknown.
+        beyond: what is visible of the series outside of the window; None where the window holds all times.
     """
 
     chunk: Chunk
     visible: NDArray[np.bool_]
     date_means: NDArray[np.float64]
+    beyond: Beyond | None = None
 
 
 def feature(view: View) -> NDArray[np.floating]:
@@ -95,8 +87,10 @@ def date_mean(view: View) -> NDArray[np.floating]:
 
 def cell_mean(view: View) -> NDArray[np.floating]:
     """The mean of the cell's visible dates; NaN for a cell without one."""
-    total = np.asarray(np.sum(view.chunk.target, axis=0, where=view.visible, dtype=np.float64))
-    return np.broadcast_to(_ratio(total, np.count_nonzero(view.visible, axis=0)), view.visible.shape)
+    if view.beyond is not None:
+        return np.broadcast_to(view.beyond.mean, view.visible.shape)
+    total = np.where(view.visible, view.chunk.target, 0).sum(axis=0, dtype=np.float64)
+    return np.broadcast_to(ratio(total, np.count_nonzero(view.visible, axis=0)), view.visible.shape)
 
 
 def temporal_interpolation(view: View) -> NDArray[np.floating]:
@@ -104,10 +98,15 @@ def temporal_interpolation(view: View) -> NDArray[np.floating]:
 
     Dates count by their distance in time, not by their position, so that irregular steps are weighted as they are.
     """
-    seen = view.visible.any(axis=0)
+    day = np.broadcast_to(days(view.chunk.time)[:, None, None], view.visible.shape)
+    target, visible, inside = view.chunk.target, view.visible, slice(None)
+    if view.beyond is not None:
+        ends = (view.beyond.before, view.beyond.after)
+        target, day = _between(target, [end.value for end in ends]), _between(day, [end.day for end in ends])
+        visible, inside = _between(visible, [np.isfinite(end.day) for end in ends]), slice(1, -1)
+    seen = visible.any(axis=0)
     predicted = np.full(view.visible.shape, np.nan)
-    days = (view.chunk.time - view.chunk.time[0]) / _DAY
-    predicted[:, seen] = _interpolate(days, view.chunk.target[:, seen], view.visible[:, seen])
+    predicted[:, seen] = _interpolate(day[:, seen], target[:, seen], visible[:, seen])[inside]
     return predicted
 
 
@@ -125,21 +124,22 @@ def available(names: Sequence[str], chunk: Chunk) -> list[str]:
     return [name for name in names if name != "feature" or chunk.features]
 
 
-def _ratio(total: NDArray[np.float64], n: NDArray[np.integer]) -> NDArray[np.float64]:
-    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+def _between(values: NDArray[Any], ends: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate([ends[0][None], values, ends[1][None]])
 
 
 def _interpolate(
-    days: NDArray[np.float64], target: NDArray[np.floating], visible: NDArray[np.bool_]
+    day: NDArray[np.float64], target: NDArray[np.floating], visible: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Interpolates series ``(time, n)`` that have at least one visible value each."""
-    last = len(days)
+    last = len(day)
     step = np.arange(last, dtype=np.int32)[:, None]
     before = np.maximum.accumulate(np.where(visible, step, np.int32(-1)), axis=0)
     after = np.minimum.accumulate(np.where(visible, step, np.int32(last))[::-1], axis=0)[::-1]
     left, right = np.where(before < 0, after, before), np.where(after == last, before, after)
+    from_day, to_day = (np.take_along_axis(day, side, axis=0) for side in (left, right))
     # A step between a date and itself has no slope: any width other than 0 gives the value.
-    share = (days[:, None] - days[left]) / np.where(left == right, 1.0, days[right] - days[left])
+    share = (day - from_day) / np.where(left == right, 1.0, to_day - from_day)
     share[left == right] = 0.0
     start = np.take_along_axis(target, left, axis=0).astype(np.float64)
     return start + share * (np.take_along_axis(target, right, axis=0) - start)

@@ -1,7 +1,8 @@
 """Scores a model chunk by chunk: on the test part and on held-out gaps, in groups, beside baselines.
 
-Run it over windows that hold all times: once to sum the visible values by date (``DateSums``), once to score
-(``score_chunk``). The tallies of all windows add up to one, whose ``result`` and ``figure_fields`` the report shows.
+Run it over windows twice: once to sum the visible values by date (``DateSums``), once to score (``score_chunk``). A
+window that does not hold all times needs to be told what lies beyond it (``Series``). The tallies of all windows add
+up to one, whose ``result`` and ``figure_fields`` the report shows.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 from lstfill.cube.flags import SourceFlag
 from lstfill.cube.geometry import LATITUDE_BANDS_DEG, cos_lat
 from lstfill.errors import ConfigError, DataError
-from lstfill.evaluate.baselines import BASELINES, SCORED_SETS, DateSums, ScoredSet, View, available, visible_for
+from lstfill.evaluate.baselines import BASELINES, DateSums, View, available
 from lstfill.evaluate.groups import LABELS, SIZES, gap_size, gap_size_class, group_codes
 from lstfill.evaluate.pictures import Pictures
 from lstfill.evaluate.scores import Scores, Sums
+from lstfill.evaluate.visible import SCORED_SETS, ScoredSet, sets_of, visible_for
 from lstfill.model.spread import MIN_RESIDUALS, Spread
 from lstfill.split.blocks import Part
 
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
     from lstfill.config import Evaluate
     from lstfill.cube.chunk import Chunk
     from lstfill.evaluate.land import LandCells
+    from lstfill.evaluate.series import Beyond
 
 Cells = tuple[NDArray[np.intp], ...]
+Sight = tuple[NDArray[np.float64], "Beyond | None"]
+"""What baselines see of the cube outside of a window: the mean of each date, and the series' other values."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +133,7 @@ class Tally:
         """
         if map_date is None:
             return int(np.argmax(sum(part.pictures.per_date for part in self.sets.values())))
-        wish, last = _date(map_date), time.astype("datetime64[D]")
-        if not last[0] <= wish <= last[-1]:
-            message = f"map_date {map_date!r} lies outside the cube, {last[0]} to {last[-1]}"
-            raise ConfigError(f"evaluate: {message}: choose a date inside, or leave it out")
-        return int(np.argmin(np.abs(last - wish)))
+        return nearest_step(time, map_date)
 
     def figure_fields(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> dict[str, Any]:
         """Arrays of ``FigureData`` that come from scoring, by name: density, residuals and the coarse error map."""
@@ -150,6 +151,23 @@ class Tally:
         return {label: self._scores(row) for label, row in zip(LABELS[group], rows, strict=True) if row}
 
 
+def nearest_step(time: NDArray[np.datetime64], map_date: str) -> int:
+    """Position of the date nearest to a wish.
+
+    Args:
+        time: dates of the cube ``(time,)``.
+        map_date: an ISO date.
+
+    Raises:
+        ConfigError: the wish is no date or lies outside the cube.
+    """
+    wish, last = _date(map_date), time.astype("datetime64[D]")
+    if not last[0] <= wish <= last[-1]:
+        message = f"map_date {map_date!r} lies outside the cube, {last[0]} to {last[-1]}"
+        raise ConfigError(f"evaluate: {message}: choose a date inside, or leave it out")
+    return int(np.argmin(np.abs(last - wish)))
+
+
 def score_chunk(
     chunk: Chunk,
     land: LandCells,
@@ -157,8 +175,9 @@ def score_chunk(
     flag: NDArray[np.uint8],
     config: Evaluate,
     date_sums: DateSums,
+    beyond: Mapping[ScoredSet, Beyond] | None = None,
 ) -> Tally:
-    """Scores the predictions of one window that holds all times.
+    """Scores the predictions of one window.
 
     A cell is scored where it could be filled: on land, with a finite prediction. ``test`` scores the
     visible cells of the test part against the target, ``held_out_gaps`` the held-out cells against the truth, or
@@ -166,21 +185,24 @@ def score_chunk(
     says how many.
 
     Args:
-        chunk: all times of a window, with the split and what is held out.
+        chunk: a window, with the split and what is held out.
         land: its land cells side by side; off the land nothing is filled and nothing scored.
         predicted: the model's values at the land cells ``(time, n, 1)`` in K, observed ones too.
         flag: ``SourceFlag`` of the land cells ``(time, n, 1)``.
         config: baselines and groups.
         date_sums: sums by date over the whole cube.
+        beyond: what the series of the land cells show outside of the window (``Series``), by scored set.
 
     Raises:
-        ValueError: the window does not hold all times.
+        ValueError: the window does not hold all times, and what lies beyond it is not given.
     """
-    if chunk.window.shape[0] != chunk.shape[0]:
+    if beyond is None and chunk.window.shape[0] != chunk.shape[0]:
         held, all_steps = chunk.window.shape[0], chunk.shape[0]
         raise ValueError(f"the window holds {held} of {all_steps} steps: baselines in time need all of them")
-    sets: list[ScoredSet] = ["test"] if chunk.held_out is None else list(SCORED_SETS)
-    scored = {name: _score_set(name, chunk, land, predicted, config, date_sums) for name in sets}
+    scored = {}
+    for name in sets_of(chunk.held_out is not None):
+        sight = (date_sums.means(name), None if beyond is None else beyond[name])
+        scored[name] = _score_set(name, chunk, land, predicted, config, sight)
     return Tally(scored, _flags(chunk, flag))
 
 
@@ -190,7 +212,7 @@ def _score_set(
     land: LandCells,
     predicted: NDArray[np.floating],
     config: Evaluate,
-    date_sums: DateSums,
+    sight: Sight,
 ) -> SetTally:
     truth = _observed(name, land.chunk)
     steps, place, _ = np.nonzero(_scored(name, land.chunk) & np.isfinite(truth) & np.isfinite(predicted))
@@ -198,29 +220,33 @@ def _score_set(
     values, observed, weight = predicted[steps, place, 0], truth[steps, place, 0], cos_lat(land.chunk.lat)[place]
     in_gaps = name == "held_out_gaps" and "gap_size" in config.groups and len(observed) > 0
     classes = _gap_classes(chunk, cells) if in_gaps else None
+    wanted, column = np.unique(place, return_inverse=True)
+    rivals = _score_baselines(
+        _view(name, land.take(wanted).chunk, wanted, sight), (steps, column), (observed, weight), config.baselines
+    )
     return SetTally(
         Sums.of(values, observed, weight, group_codes(chunk, cells, classes), SIZES),
-        _score_baselines(name, land, (steps, place), (observed, weight), config, date_sums),
+        rivals,
         Pictures.of(values, observed, cells, chunk.window, chunk.shape),
     )
 
 
+def _view(name: ScoredSet, chunk: Chunk, place: NDArray[np.intp], sight: Sight) -> View:
+    means, beyond = sight
+    return View(chunk, visible_for(chunk, name), means, None if beyond is None else beyond.take(place))
+
+
 def _score_baselines(
-    name: ScoredSet,
-    land: LandCells,
+    view: View,
     cells: tuple[NDArray[np.intp], NDArray[np.intp]],
     truth: tuple[NDArray[np.floating], NDArray[np.float64]],
-    config: Evaluate,
-    date_sums: DateSums,
+    names: Sequence[str],
 ) -> dict[str, Sums]:
-    """Scores baselines one after the other, so that only one prediction is held, of the series with scored cells."""
-    names = available(config.baselines, land.chunk)
+    """Scores baselines one after the other, so that only one prediction is held; of the series with scored cells."""
+    names = available(names, view.chunk)
     if not len(cells[0]):
         return {name: Sums.zeros() for name in names}
-    wanted, place = np.unique(cells[1], return_inverse=True)
-    chunk = land.take(wanted).chunk
-    view = View(chunk, visible_for(chunk, name), date_sums.means(name))
-    return {name: _score_where_finite(BASELINES[name](view)[cells[0], place, 0], *truth) for name in names}
+    return {name: _score_where_finite(BASELINES[name](view)[*cells, 0], *truth) for name in names}
 
 
 def _score_where_finite(

@@ -56,6 +56,12 @@ class Grid:
         """West, east, south and north border in degrees, of cells and not of their centres."""
         return self.lon_edges[0], self.lon_edges[-1], self.lat_edges[0], self.lat_edges[-1]
 
+    @property
+    def centres(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Latitudes and longitudes of the drawn cells as stored, in the middle of what each of them stands for."""
+        lat, lon = ((edges[1:] + edges[:-1]) / 2 for edges in (self.lat_edges, self.lon_edges))
+        return lat[np.argsort(self.rows)], lon[np.argsort(self.columns)]
+
     def take(self, field: NDArray[Any]) -> NDArray[Any]:
         """The drawn cells of a stored ``(lat, lon)`` field, south and west first."""
         taken: NDArray[Any] = field[np.ix_(self.rows, self.columns)]
