@@ -53,7 +53,7 @@ def _chunks(cube):
 
 def test_a_cut_chunk_cannot_be_repeated(tmp_path):
     cube, _ = esdc_like((3, 12, 24), seed=3, land=land(SHAPE))
-    cube.to_zarr(tmp_path / "odd.zarr", zarr_format=2, encoding={name: {"chunks": (2, 12, 24)} for name in (cubes.TARGET,)})
+    cube.to_zarr(tmp_path / "odd.zarr", zarr_format=2, encoding={cubes.TARGET: {"chunks": (2, 12, 24)}})
     with pytest.raises(ValueError, match="3 dates in chunks of 2"):
         cubes.repeat(tmp_path / "odd.zarr", tmp_path / "long.zarr", 2)
 
