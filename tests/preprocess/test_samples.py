@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lstfill.preprocess import extract, usable, usable_cells
+from lstfill.preprocess import extract, extract_all, usable
 from tests.preprocess.cubes import FEATURES, SHAPE, chunks, whole
 
 CUBE = whole()
@@ -75,9 +75,24 @@ def test_features_to_impute_stay_missing_in_the_samples():
     assert np.isfinite(samples.y).all()
 
 
-def test_usable_cells_are_those_extracted():
-    for missing in ("drop", "mean"):
-        np.testing.assert_array_equal(usable_cells(WHOLE, 2, missing), extract(WHOLE, 2, missing).cell)
+@pytest.mark.parametrize("missing", ["drop", "mean"])
+@pytest.mark.parametrize("sizes", [SHAPE, (2, 7, 5)])
+def test_all_parts_at_once_are_those_one_by_one(missing, sizes):
+    for piece in chunks(CUBE, sizes):
+        samples, part_of = extract_all(piece, missing)
+        assert (np.diff(samples.cell) > 0).all()
+        assert set(part_of.tolist()) <= {0, 1, 2}
+        for part in range(3):
+            expected, found = extract(piece, part, missing), samples.take(np.flatnonzero(part_of == part))
+            for name in ("x", "y", "cell"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_extracting_leaves_the_chunk_alone():
+    before = {name: values.copy() for name, values in WHOLE.features.items()}
+    extract_all(WHOLE, "mean")
+    for name, values in before.items():
+        np.testing.assert_array_equal(WHOLE.features[name], values)
 
 
 def test_a_chunk_without_parts_is_a_programming_error():

@@ -1,19 +1,17 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstfill.preprocess import SHARD_SAMPLES, Samples, Shuffler, extract, recut, shard_count, shuffle
-from lstfill.preprocess import shuffling as module
-from lstfill.split import draw
+from lstfill.preprocess import RANGES, Samples, extract, extract_all, gather, plan, scatter, shuffle
+from lstfill.preprocess.shuffling import sorted_order
+from lstfill.split import PARTS, Part, draw
 from tests.preprocess.cubes import SHAPE, chunks, whole
 
 CUBE = whole()
-
-
-def joined(shards):
-    shards = list(shards)
-    return Samples(*(np.concatenate([getattr(s, name) for s in shards]) for name in ("x", "y", "cell")))
+NAMES = ("x", "y", "cell")
 
 
 def in_memory(samples, seed):
@@ -21,25 +19,35 @@ def in_memory(samples, seed):
 
 
 def assert_same(one, other):
-    for name in ("x", "y", "cell"):
+    for name in NAMES:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
-@pytest.mark.parametrize("n_shards", [None, 1, 3, 16])
+def in_two_passes(pieces, size, seed):
+    """Shards by part, as workers would make them that see one piece or one shard each."""
+    scattered = [scatter(samples, part_of, seed) for samples, part_of in pieces]
+    shards = {part: [] for part in PARTS}
+    for shard in plan(sum(counts for _, counts in scattered), size):
+        found = []
+        for rows, counts in scattered:
+            edges = np.concatenate([[0], counts.ravel().cumsum()])
+            first, last = (edges[shard.part * RANGES + edge] for edge in shard.ranges)
+            found.append(rows[first:last])
+        assert shard.start == sum(map(len, shards[shard.part]))
+        shards[shard.part].append(gather(np.concatenate(found), shard, seed))
+        assert len(shards[shard.part][-1]) == shard.size
+    return shards
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 10_000])
 @pytest.mark.parametrize("sizes", [SHAPE, (1, 10, 14), (6, 3, 4)])
-def test_equals_the_permutation_in_memory_whatever_chunks_and_shards(tmp_path, n_shards, sizes):
+def test_equals_the_permutation_in_memory_whatever_chunks_and_shards(size, sizes):
     (everything,) = chunks(CUBE, SHAPE)
-    pieces = (extract(piece, 0) for piece in chunks(CUBE, sizes))
-    assert_same(joined(shuffle(pieces, n_shards, 7, tmp_path)), in_memory(extract(everything, 0), 7))
-
-
-@pytest.mark.parametrize("sizes", [(1, 10, 14), (6, 3, 4)])
-def test_shard_borders_do_not_depend_on_chunks(tmp_path, sizes):
-    one, other = (
-        [shard.cell.tolist() for shard in shuffle((extract(c, 0) for c in chunks(CUBE, cut)), 4, 7, tmp_path)]
-        for cut in (SHAPE, sizes)
-    )
-    assert one == other
+    shards = in_two_passes([extract_all(piece) for piece in chunks(CUBE, sizes)], size, 7)
+    for part in PARTS:
+        expected = in_memory(extract(everything, part), 7)
+        assert_same(Samples.concatenate(shards[part]), expected)
+        assert [len(shard) for shard in shards[part][:-1]] == [size] * ((len(expected) - 1) // size)
 
 
 def many(n, f=1):
@@ -47,30 +55,55 @@ def many(n, f=1):
     return Samples(np.repeat(cell[:, None], f, axis=1).astype("float32"), cell.astype("float32"), cell)
 
 
-def test_spilling_in_many_small_portions_changes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PENDING_SAMPLES", 100)
-    samples = many(5000, 3)
-    pieces = [samples.take(slice(a, a + 60)) for a in range(0, 5000, 60)]
-    assert_same(joined(shuffle(pieces, None, 1, tmp_path)), in_memory(samples, 1))
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 80), min_size=1, max_size=5), st.integers(1, 60), st.integers(0, 3), st.integers(0, 9))
+def test_every_sample_is_in_one_shard_with_its_own_values(lengths, size, f, seed):
+    samples, edges = many(sum(lengths), f), np.cumsum([0, *lengths])
+    part_of = np.random.default_rng(seed).integers(0, 3, len(samples)).astype("int8")
+    cuts = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    shards = in_two_passes([(samples.take(cut), part_of[cut]) for cut in cuts], size, seed)
+    for part in PARTS:
+        expected = in_memory(samples.take(np.flatnonzero(part_of == part)), seed)
+        found = Samples.concatenate([expected.take(slice(0)), *shards[part]])
+        assert_same(found, expected)
 
 
-def test_memory_holds_no_more_than_the_pending_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PENDING_SAMPLES", 100)
-    shuffler = Shuffler(tmp_path, 0)
-    for _ in range(20):
-        shuffler.add(many(60))
-        assert sum(map(len, shuffler._pending)) < 160
-    assert shuffler.n_samples == 1200
-    assert sum(f.stat().st_size for f in tmp_path.iterdir()) >= 1100 * 16
+def test_a_piece_is_sorted_by_part_and_range_and_says_so():
+    samples, part_of = many(5000), np.resize(np.int8([0, 0, 1, 2]), 5000)
+    rows, counts = scatter(samples, part_of, 3)
+    ranges = (draw.order_key(rows["cell"], 3, "sample-order") >> np.uint64(53)).astype(int)
+    codes = part_of[rows["cell"]].astype(int) * RANGES + ranges
+    assert (np.diff(codes) >= 0).all()
+    np.testing.assert_array_equal(counts.ravel(), np.bincount(codes, minlength=3 * RANGES))
 
 
-def test_scratch_is_empty_when_all_shards_are_read(tmp_path):
-    assert len(joined(shuffle([many(1000)], 4, 0, tmp_path))) == 1000
-    assert list(tmp_path.iterdir()) == []
+def test_shards_are_planned_from_counts_alone():
+    counts = np.zeros((3, RANGES), "int64")
+    counts[0, [2, 5, 9]] = 4, 3, 5
+    counts[2, 7] = 2
+    found = [(s.part, s.start, s.size, s.ranges, s.skip) for s in plan(counts, 5)]
+    assert found == [
+        (Part.TRAIN, 0, 5, (2, 6), 0),
+        (Part.TRAIN, 5, 5, (5, 10), 1),
+        (Part.TRAIN, 10, 2, (9, 10), 3),
+        (Part.TEST, 0, 2, (7, 8), 0),
+    ]
 
 
-def test_seeds_give_other_orders_and_the_order_is_random(tmp_path):
-    one, two = (joined(shuffle([many(20_000)], None, seed, tmp_path)).cell for seed in (0, 1))
+def test_no_samples_no_shards():
+    assert list(plan(np.zeros((3, RANGES), "int64"), 5)) == []
+    rows, counts = scatter(many(0), np.empty(0, "int8"), 0)
+    assert (len(rows), counts.sum()) == (0, 0)
+
+
+def test_a_shard_of_many_reads_little_more_than_itself():
+    """Or the work of all shards together would grow with the square of the samples."""
+    shards = list(plan(np.full((3, RANGES), 1000), 10_000))
+    assert max((last - first) * 1000 - shard.size for shard in shards for first, last in [shard.ranges]) <= 1000
+
+
+def test_seeds_give_other_orders_and_the_order_is_random():
+    one, two = (shuffle(many(20_000), seed).cell for seed in (0, 1))
     assert not np.array_equal(one, two)
     # Mean position of the first half of cells: 0.5, with a standard error of 0.5/sqrt(3)/sqrt(20000) = 0.002.
     position = np.argsort(one) / 20_000
@@ -78,33 +111,9 @@ def test_seeds_give_other_orders_and_the_order_is_random(tmp_path):
     assert abs(np.corrcoef(one[1:], one[:-1])[0, 1]) < 0.03
 
 
-def test_shards_are_of_like_size(tmp_path):
-    sizes = [len(s) for s in shuffle([many(40_000)], 8, 0, tmp_path)]
-    assert len(sizes) == 8
-    assert max(abs(size - 5000) for size in sizes) < 5 * np.sqrt(5000)
-
-
-@pytest.mark.parametrize(
-    ("n", "count"), [(0, 1), (1, 1), (SHARD_SAMPLES, 1), (SHARD_SAMPLES + 1, 2), (7_000_000, 16), (10**10, 256)]
-)
-def test_shard_count_is_a_power_of_two_of_bounded_shards(n, count):
-    assert shard_count(n) == count
-
-
-def test_shards_not_asked_for_are_as_many_as_the_samples_need(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SHARD_SAMPLES", 1000)
-    assert len(list(shuffle([many(3500)], None, 0, tmp_path))) == 4
-
-
-def test_no_samples_no_shards(tmp_path):
-    assert list(shuffle([], None, 0, tmp_path)) == []
-    assert sum(map(len, shuffle([many(0)], 3, 0, tmp_path))) == 0
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 300), st.integers(1, 9), st.integers(1, 50))
-def test_recut_keeps_the_order_in_equal_pieces(tmp_path_factory, n, n_shards, size):
-    pieces = list(recut(shuffle([many(n)], n_shards, 5, tmp_path_factory.mktemp("scratch")), size))
-    assert [len(piece) for piece in pieces] == [size] * (n // size) + ([n % size] if n % size else [])
-    if n:
-        assert_same(joined(pieces), in_memory(many(n), 5))
+@given(st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=60), st.integers(0, 63))
+def test_sorted_order_is_that_of_argsort(keys, bits):
+    """Also for keys that lie close together, which differ in their lower bits alone."""
+    for of in (keys, sorted({key >> bits for key in keys}, key=lambda key: -hash(str(key)))):
+        key = np.array(of, np.uint64)
+        np.testing.assert_array_equal(sorted_order(key), np.argsort(key))

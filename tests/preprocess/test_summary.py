@@ -1,3 +1,5 @@
+import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -80,6 +82,33 @@ def test_the_subsample_does_not_depend_on_shards(size):
             accumulator.add(*piece)
         accumulated.append(accumulator.result()["t2m"])
     assert (accumulated[0].p01, accumulated[0].p50) == (accumulated[1].p01, accumulated[1].p50)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=5), st.booleans())
+def test_merging_what_others_gathered_gives_the_same(sizes, total_known):
+    x, y = samples(sum(sizes))
+    x[::5, 1] = np.nan
+    whole, merged = Accumulator(("t2m", "height"), "lst"), Accumulator(("t2m", "height"), "lst")
+    merged._subsample.size = 100
+    for start, stop in itertools.pairwise(np.cumsum([0, *sizes])):
+        of_piece = Accumulator(("t2m", "height"), "lst", int(start), len(y) if total_known else 0)
+        for accumulator in (whole, of_piece):
+            accumulator._subsample.size = 100
+            accumulator.add(x[start:stop], y[start:stop])
+        merged.merge(of_piece)
+    for name in ("t2m", "height", "lst"):
+        one, other = dataclasses.asdict(whole.result()[name]), dataclasses.asdict(merged.result()[name])
+        assert other == pytest.approx(one, rel=1e-12, nan_ok=True)
+
+
+def test_a_known_total_keeps_no_more_than_is_needed(monkeypatch):
+    monkeypatch.setattr(module, "_SUBSAMPLE", 100)
+    x, y = samples(5000)
+    accumulator = Accumulator(("t2m", "height"), "lst", 0, 50_000)
+    accumulator.add(x, y)
+    assert len(accumulator._subsample.rows) <= 20
+    np.testing.assert_array_equal(accumulator._subsample.rows[:, 2], y[::256])
 
 
 def test_json_round_trip_even_without_values():

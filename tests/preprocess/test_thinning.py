@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstfill.preprocess import Strata, Thinning, extract, usable_cells
+from lstfill.preprocess import Strata, Thinning, extract
 from lstfill.preprocess import thinning as module
 from lstfill.preprocess.thinning import quotas
 from lstfill.split import draw
@@ -16,13 +16,13 @@ STRATA = Strata.over(SHAPE, BLOCK)
 def selected(max_samples, sizes=SHAPE, seed=0):
     thinning = Thinning(STRATA, max_samples, seed)
     for piece in chunks(CUBE, sizes):
-        thinning.add(usable_cells(piece, 0))
+        thinning.add(extract(piece, 0).cell)
     return thinning.selection()
 
 
 def all_cells():
     (everything,) = chunks(CUBE, SHAPE)
-    return usable_cells(everything, 0)
+    return extract(everything, 0).cell
 
 
 def test_strata_number_the_blocks_in_c_order():

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import pickle
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
 
+from lstfill import compute
 from lstfill import preprocess as samples_of
-from lstfill.config import Preprocess
+from lstfill.config import Cluster, Preprocess
+from lstfill.cube import chunk_windows
 from lstfill.errors import DataError, StoreError
-from lstfill.steps import preprocess
-from lstfill.storage import stores
+from lstfill.steps import preprocess, sampling
+from lstfill.steps.reader import Reader
+from lstfill.storage import objects, stores
 from tests.steps.chain import CHUNKS, FEATURE, SHAPE, TARGET, TRUTH, differing, land, parts_of, source_of, write_source
 
 PARTS = ("train", "validation", "test")
@@ -180,9 +188,10 @@ def test_a_second_run_of_each_step_appends_nothing(chain, prepared):
 def test_samples_and_statistics_take_one_pass(prepared, tmp_path, monkeypatch):
     real, read = stores.read, []
 
-    def counted(uri, window, names):
+    def counted(uri, window, names, **options):
+        assert options["identity"], "a store is opened once a process, not once a chunk"
         read.extend((name, window) for name in names)
-        return real(uri, window, names)
+        return real(uri, window, names, **options)
 
     monkeypatch.setattr(stores, "read", counted)
     there = prepared.but(root=tmp_path)
@@ -191,6 +200,58 @@ def test_samples_and_statistics_take_one_pass(prepared, tmp_path, monkeypatch):
     for name in (TARGET, FEATURE):
         assert len([window for variable, window in read if variable == name]) == chunks
     assert len(set(read)) == len(read)
+
+
+@pytest.mark.parametrize("kind", ["threads", "local"])
+def test_what_waits_between_the_passes_is_gone_afterwards(prepared, tmp_path, monkeypatch, kind):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    there = prepared.but(root=tmp_path / "here")
+    with sampling.waiting_place(there.at("samples"), Cluster(kind=kind)) as place:
+        assert Path(place).is_relative_to(tmp_path / "scratch")
+    assert not Path(place).exists()
+    preprocess.run(there.preprocess, **prepared.inputs("cube", "land", "parts"), output=there.at("samples"))
+    assert [path.name for path in there.root.iterdir()] == ["samples.zarr"]
+
+
+def test_workers_elsewhere_find_the_pieces_beside_the_output(prepared, tmp_path, monkeypatch):
+    """They have the workspace in common with the step, and no disk."""
+    threads, put, written = compute.cluster, objects.put_bytes, []
+
+    def watched(uri, data):
+        written.append(Path(uri).parent)
+        put(uri, data)
+
+    monkeypatch.setattr(compute, "cluster", lambda _: threads(Cluster()))
+    monkeypatch.setattr(objects, "put_bytes", watched)
+    there = prepared.but(root=tmp_path)
+    elsewhere = Cluster(kind="scheduler", address="tcp://127.0.0.1:1")
+    inputs = prepared.inputs("cube", "land", "parts")
+    preprocess.run(there.preprocess, **inputs, output=there.at("samples"), cluster=elsewhere)
+    assert set(written) == {tmp_path / "samples.zarr.pieces"}
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.zarr"]
+    assert differing(there.values("samples"), prepared.values("samples")) == []
+
+
+def test_a_task_is_small_however_large_the_cube(prepared):
+    reader = Reader.open(*(prepared.at(name) for name in ("cube", "land", "parts")))
+    job = sampling.Sampling(reader, "place", "drop", 0, {})
+    assert len(pickle.dumps(functools.partial(job.write, "output", 1, "run"))) < 2000
+    counts = np.full((500, 3, samples_of.RANGES), 50, np.uint32)  # of 150 million samples
+    sizes = [len(pickle.dumps(item)) for item in sampling.pieces_of_shards(counts, samples_of.SHARD_SAMPLES)]
+    assert len(sizes) == 3 * -(-500 * 50 * samples_of.RANGES // samples_of.SHARD_SAMPLES)
+    assert max(sizes) < 10_000
+
+
+def test_chunks_without_land_are_not_asked_for(prepared, monkeypatch):
+    reader, one = Reader.open(*(prepared.at(name) for name in ("cube", "land", "parts"))), np.zeros(SHAPE[1:], bool)
+    one[-1, 0] = True
+    monkeypatch.setattr(Reader, "land_in", lambda _, window: one[window.slices[1:]])
+    windows = [window for group in sampling.groups(reader) for window in group]
+    expected = [w for w in chunk_windows(SHAPE, reader.grid.chunks) if w.stop[1] == SHAPE[1] and w.start[2] == 0]
+    assert windows == expected
+    one[:] = False
+    assert list(sampling.groups(reader)) == []
 
 
 def test_one_imputed_value_whatever_the_chunks(chain, cube, tmp_path):

@@ -1,15 +1,16 @@
 """From cubes to samples: usable cells, an even choice of them, one global random order, statistics and scaling."""
 
-from lstfill.preprocess.samples import Samples, extract, usable_cells
+from lstfill.preprocess.samples import Samples, extract, extract_all
 from lstfill.preprocess.scaling import Scaling, impute_values
 from lstfill.preprocess.scaling import fit as fit_scaling
 from lstfill.preprocess.shards import SHARD_SAMPLES, Imputed, InMemoryShards, ShardSource, regroup
-from lstfill.preprocess.shuffling import Shuffler, recut, shard_count, shuffle
+from lstfill.preprocess.shuffling import RANGES, Shard, gather, plan, record, scatter, shuffle
 from lstfill.preprocess.summary import Accumulator, Statistics, VariableStatistics, collect
 from lstfill.preprocess.thinning import Selection, Strata, Thinning
 from lstfill.split.balance import usable
 
 __all__ = [
+    "RANGES",
     "SHARD_SAMPLES",
     "Accumulator",
     "Imputed",
@@ -17,20 +18,22 @@ __all__ = [
     "Samples",
     "Scaling",
     "Selection",
+    "Shard",
     "ShardSource",
-    "Shuffler",
     "Statistics",
     "Strata",
     "Thinning",
     "VariableStatistics",
     "collect",
     "extract",
+    "extract_all",
     "fit_scaling",
+    "gather",
     "impute_values",
-    "recut",
+    "plan",
+    "record",
     "regroup",
-    "shard_count",
+    "scatter",
     "shuffle",
     "usable",
-    "usable_cells",
 ]

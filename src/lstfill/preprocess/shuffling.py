@@ -1,121 +1,121 @@
-"""A shuffle of more samples than fit into memory, into an order that depends on cell index and seed alone."""
+"""One random order of more samples than fit into memory, made in two passes that many workers can share.
+
+The order is that of ``draw.order_key`` of the cells: it depends on cell index and seed alone. First the samples of any
+chunks are sorted roughly, by part and range of keys; then each shard takes the ranges that reach into it from all
+those pieces and sorts them out. What lies between is bytes and counts, wherever they are kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.preprocess.samples import Samples
-from lstfill.preprocess.shards import SHARD_SAMPLES, regroup
 from lstfill.split import draw
+from lstfill.split.blocks import PARTS, Part
 
 _STREAM = "sample-order"
-_BUCKETS = 256
-_PENDING_SAMPLES = 1 << 20
+_RANGE_BITS = 11
+RANGES = 1 << _RANGE_BITS
+"""Ranges of keys of each part: more than one for each shard of up to a thousand million samples."""
 
 
-def shard_count(n_samples: int) -> int:
-    """Shards for so many samples: a power of two, at most 256, with about ``SHARD_SAMPLES`` each or fewer."""
-    count = 1
-    while count < _BUCKETS and n_samples > count * SHARD_SAMPLES:
-        count *= 2
-    return count
+@dataclass(frozen=True)
+class Shard:
+    """Which samples make a shard, planned from counts alone.
 
-
-class Shuffler:
-    """Takes samples in any order and gives them back in shards of one global random order.
-
-    The order is that of ``draw.order_key`` of the cells. Rows are spilled to a file for each range of keys, and each
-    range is sorted when its turn comes; memory holds a million samples while they come in and one shard going out.
+    Attributes:
+        part: part of the split.
+        start: place of the first sample in the order of the part.
+        size: number of samples.
+        ranges: first range of keys that reaches into the shard, and the one after the last.
+        skip: samples of these ranges that belong to the shard before.
     """
 
-    def __init__(self, scratch: Path, seed: int, n_shards: int | None = None) -> None:
-        """Prepares for samples.
-
-        Args:
-            scratch: local directory for the spilled rows; the caller removes it.
-            seed: seed of the order.
-            n_shards: shards to give back; None takes ``shard_count`` of the number of samples.
-        """
-        self._scratch = scratch
-        self._seed = seed
-        self._n_shards = n_shards
-        self._buckets = n_shards or _BUCKETS
-        self._pending: list[Samples] = []
-        self._dtype: np.dtype[np.void] | None = None
-        self.n_samples = 0
-
-    def add(self, samples: Samples) -> None:
-        """Takes the samples of one chunk."""
-        self._dtype = self._dtype or _record(samples.x.shape[1])
-        self._pending.append(samples)
-        self.n_samples += len(samples)
-        if sum(map(len, self._pending)) >= _PENDING_SAMPLES:
-            self._spill()
-
-    def shards(self) -> Iterator[Samples]:
-        """Gives the shards in order, each once; a shard may be empty if there are few samples."""
-        self._spill()
-        if self._dtype is None:
-            return
-        count = self._n_shards or shard_count(self.n_samples)
-        each = self._buckets // count
-        for first in range(0, self._buckets, each):
-            yield self._read(range(first, first + each))
-
-    def _spill(self) -> None:
-        for samples in self._pending:
-            bucket = _bucket(draw.order_key(samples.cell, self._seed, _STREAM), self._buckets)
-            order = np.argsort(bucket, kind="stable")
-            rows = np.empty(len(samples), self._dtype)
-            rows["x"], rows["y"], rows["cell"] = samples.x[order], samples.y[order], samples.cell[order]
-            edges = np.searchsorted(bucket[order], np.arange(self._buckets + 1))
-            for number in np.flatnonzero(np.diff(edges)).tolist():
-                with self._file(number).open("ab") as file:
-                    file.write(rows[edges[number] : edges[number + 1]].tobytes())
-        self._pending = []
-
-    def _read(self, buckets: range) -> Samples:
-        files = [self._file(number) for number in buckets]
-        rows = np.concatenate([np.empty(0, self._dtype), *(np.fromfile(f, self._dtype) for f in files if f.exists())])
-        for file in files:
-            file.unlink(missing_ok=True)
-        order = np.argsort(draw.order_key(rows["cell"], self._seed, _STREAM))
-        return Samples(rows["x"][order], rows["y"][order], rows["cell"][order])
-
-    def _file(self, bucket: int) -> Path:
-        return self._scratch / f"bucket-{bucket:05d}.bin"
+    part: Part
+    start: int
+    size: int
+    ranges: tuple[int, int]
+    skip: int
 
 
-def shuffle(batches: Iterable[Samples], n_shards: int | None, seed: int, scratch: Path) -> Iterator[Samples]:
-    """Shuffles samples through files: ``Shuffler`` for samples that come from one iterable.
-
-    Args:
-        batches: samples in any order and cut.
-        n_shards: shards to give back; None takes ``shard_count`` of the number of samples.
-        seed: seed of the order.
-        scratch: local directory for the spilled rows; the caller removes it.
-    """
-    shuffler = Shuffler(scratch, seed, n_shards)
-    for samples in batches:
-        shuffler.add(samples)
-    yield from shuffler.shards()
-
-
-def recut(shards: Iterable[Samples], size: int) -> Iterator[Samples]:
-    """Cuts shards anew into ``size`` samples each, the last one short, as a store of equal chunks wants them."""
-    for x, y, cell in regroup(((shard.x, shard.y, shard.cell) for shard in shards), size):
-        yield Samples(x, y, cell)
-
-
-def _record(n_features: int) -> np.dtype[np.void]:
+def record(n_features: int) -> np.dtype[np.void]:
+    """A sample as it waits between the passes."""
     return np.dtype([("cell", np.int64), ("y", np.float32), ("x", np.float32, (n_features,))])
 
 
-def _bucket(key: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
-    """Range of keys that each key lies in: its upper 32 bits, scaled to ``count``."""
-    upper = key >> np.uint64(32)
-    return ((upper * np.uint64(count)) >> np.uint64(32)).astype(np.int64)
+def scatter(samples: Samples, part: NDArray[np.int8], seed: int) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+    """Sorts samples roughly: by part, and in each by range of keys.
+
+    Args:
+        samples: any, in any order.
+        part: part of each ``(n,)``; none is ``Part.NONE``.
+        seed: seed of the order.
+
+    Returns:
+        The samples as records ``(n,)``, and how many there are of each part and range ``(part, range)``.
+    """
+    upper = draw.order_key(samples.cell, seed, _STREAM) >> np.uint64(64 - _RANGE_BITS)
+    # In 16 bits, for which NumPy has a radix sort.
+    code = part.astype(np.uint16) << np.uint16(_RANGE_BITS) | upper.astype(np.uint16)
+    rows = np.empty(len(samples), record(samples.x.shape[1]))
+    rows["cell"], rows["y"], rows["x"] = samples.cell, samples.y, samples.x
+    counts = np.bincount(code, minlength=len(PARTS) * RANGES).reshape(len(PARTS), RANGES)
+    return rows.take(np.argsort(code, kind="stable")), counts
+
+
+def plan(counts: NDArray[np.int64], size: int) -> Iterator[Shard]:
+    """The shards of all parts, of ``size`` samples each and the last of a part short.
+
+    Args:
+        counts: samples of all pieces ``(part, range)``.
+        size: samples a shard.
+    """
+    for part, of_range in zip(PARTS, counts, strict=True):
+        edges = np.concatenate([[0], np.cumsum(of_range)])
+        for start in range(0, int(edges[-1]), size):
+            stop = min(start + size, int(edges[-1]))
+            first = int(np.searchsorted(edges, start, side="right")) - 1
+            last = int(np.searchsorted(edges, stop, side="left"))
+            yield Shard(part, start, stop - start, (first, last), start - int(edges[first]))
+
+
+def gather(rows: NDArray[np.void], shard: Shard, seed: int) -> Samples:
+    """Sorts the samples of a shard.
+
+    Args:
+        rows: records of the shard's ranges from all pieces ``(n,)``, in any order.
+        shard: as planned.
+        seed: seed of the order.
+    """
+    order = sorted_order(draw.order_key(rows["cell"], seed, _STREAM))[shard.skip : shard.skip + shard.size]
+    return Samples(rows["x"][order], rows["y"][order], rows["cell"][order])
+
+
+def sorted_order(key: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """What ``np.argsort`` gives for keys that are all different, at a third of the cost.
+
+    The row's number takes the place of the lower bits of its key, so that plain numbers are sorted; where two keys do
+    not differ in the upper bits, which is rare, it sorts in the usual way.
+    """
+    bits = np.uint64(len(key).bit_length())
+    above = key - key.min(initial=np.uint64(2**64 - 1))
+    above <<= np.uint64(64 - int(above.max(initial=np.uint64(0))).bit_length())
+    packed = np.sort(above >> bits << bits | np.arange(len(key), dtype=np.uint64))
+    upper = packed >> bits
+    tied = (upper[1:] == upper[:-1]).any()
+    order: NDArray[np.intp] = np.argsort(key) if tied else (packed ^ upper << bits).astype(np.intp)
+    return order
+
+
+def shuffle(samples: Samples, seed: int) -> Samples:
+    """The same order for samples that fit into memory.
+
+    Args:
+        samples: in any order.
+        seed: seed of the order.
+    """
+    return samples.take(sorted_order(draw.order_key(samples.cell, seed, _STREAM)))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-
-from lstfill.split import draw
 
 _QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99}
 _SUBSAMPLE = 100_000
@@ -26,7 +24,7 @@ class VariableStatistics:
         max: largest value.
         mean: mean.
         std: standard deviation about the mean, of the population.
-        p01: 1 % quantile; this and the others from a uniform subsample of 100 000 samples.
+        p01: 1 % quantile; this and the others from every so-many-th sample, at least 100 000.
         p25: lower quartile.
         p50: median.
         p75: upper quartile.
@@ -100,33 +98,60 @@ class _Moments:
     high: float = -math.inf
 
     def add(self, values: NDArray[np.float64]) -> None:
+        """Takes values of its own: they are overwritten."""
         if not len(values):
             return
-        mean = float(values.mean())
-        n, delta = self.n + len(values), mean - self.mean
-        self.squares += float(np.square(values - mean).sum()) + delta**2 * self.n * len(values) / n
-        self.mean += delta * len(values) / n
-        self.low, self.high, self.n = min(self.low, float(values.min())), max(self.high, float(values.max())), n
+        mean, low, high = float(values.mean()), float(values.min()), float(values.max())
+        values -= mean
+        np.square(values, out=values)
+        self.merge(_Moments(len(values), mean, float(values.sum()), low, high))
+
+    def merge(self, other: _Moments) -> None:
+        if not other.n:
+            return
+        n, delta = self.n + other.n, other.mean - self.mean
+        self.squares += other.squares + delta**2 * self.n * other.n / n
+        self.mean += delta * other.n / n
+        self.low, self.high, self.n = min(self.low, other.low), max(self.high, other.high), n
 
 
 @dataclass
 class _Subsample:
-    """The rows whose position hashes lowest: uniform over all rows, however these are ordered and cut."""
+    """Every ``stride``-th row of all, from ``size`` to twice as many: the same ones however the rows are cut.
+
+    Attributes:
+        size: rows to keep at least, where there are so many.
+        seen: place of the next row among all.
+        stride: a power of two, doubled when there are twice as many rows as asked for.
+        rows: those kept; their places follow one another, ending before ``seen``.
+    """
 
     size: int
     seen: int = 0
-    keys: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    stride: int = 1
     rows: NDArray[np.float32] | None = None
 
-    def add(self, rows: NDArray[np.float32]) -> None:
-        keys = draw.order_key(np.arange(self.seen, self.seen + len(rows)), 0, "quantiles")
-        self.seen += len(rows)
-        keys = np.concatenate([self.keys, keys])
-        rows = rows if self.rows is None else np.concatenate([self.rows, rows])
-        if len(keys) > self.size:
-            kept = np.argpartition(keys, self.size)[: self.size]
-            keys, rows = keys[kept], rows[kept]
-        self.keys, self.rows = keys, rows
+    def add(self, columns: Sequence[NDArray[np.float32]]) -> None:
+        kept = np.column_stack([column[-self.seen % self.stride :: self.stride] for column in columns])
+        self.merge(_Subsample(self.size, self.seen + len(columns[0]), self.stride, kept))
+
+    def merge(self, other: _Subsample) -> None:
+        """Takes the rows that follow."""
+        stride = max(self.stride, other.stride)
+        self._thin(stride)
+        other._thin(stride)
+        parts = [of.rows for of in (self, other) if of.rows is not None]
+        self.rows = np.concatenate(parts) if parts else None
+        self.seen = other.seen
+        while self.rows is not None and len(self.rows) >= 2 * self.size:
+            self._thin(2 * self.stride)
+
+    def _thin(self, stride: int) -> None:
+        if self.rows is not None and stride > self.stride:
+            first = -(-self.seen // self.stride) - len(self.rows)
+            step = stride // self.stride
+            self.rows = self.rows[-first % step :: step]
+        self.stride = stride
 
     def quantiles(self, column: int) -> dict[str, float]:
         values = np.empty(0) if self.rows is None else self.rows[:, column].astype(np.float64)
@@ -141,18 +166,34 @@ class Accumulator:
     The same shards in the same order give the same bits, and shards do not depend on chunks or workers.
     """
 
-    def __init__(self, features: Sequence[str], target: str) -> None:
+    def __init__(self, features: Sequence[str], target: str, start: int = 0, total: int = 0) -> None:
+        """Prepares for samples.
+
+        Args:
+            features: names of the columns of the features.
+            target: name of the target.
+            start: samples that come before the first one added here; whoever saw those merges this accumulator.
+            total: samples altogether, if that is known: less is kept meanwhile.
+        """
         self._features = tuple(features)
         self._target = target
         self._moments = [_Moments() for _ in (*features, target)]
-        self._subsample = _Subsample(_SUBSAMPLE)
+        stride = 1 << max(0, (total // _SUBSAMPLE).bit_length() - 1)
+        self._subsample = _Subsample(_SUBSAMPLE, start, stride)
 
     def add(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> None:
         """Takes one shard: features ``(n, f)`` with NaN where missing, and target ``(n,)``."""
-        rows = np.column_stack([x, y])
-        self._subsample.add(rows)
-        for moments, column in zip(self._moments, rows.T, strict=True):
-            moments.add(column[np.isfinite(column)].astype(np.float64))
+        columns = [*x.T, y]
+        self._subsample.add(columns)
+        for moments, column in zip(self._moments, columns, strict=True):
+            known = np.isfinite(column)
+            moments.add((column if known.all() else column[known]).astype(np.float64))
+
+    def merge(self, other: Accumulator) -> None:
+        """Takes what another one gathered of the samples that follow."""
+        for mine, theirs in zip(self._moments, other._moments, strict=True):
+            mine.merge(theirs)
+        self._subsample.merge(other._subsample)
 
     def result(self) -> Statistics:
         """The statistics of all that was added."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,17 @@ from lstfill.artifacts import Pointer
 from lstfill.compute import Engine
 from lstfill.config import Cluster, Preprocess
 from lstfill.cube import Window, chunk_windows
-from lstfill.preprocess import Accumulator, Samples, Selection, Shuffler, Strata, Thinning
+from lstfill.preprocess import Accumulator, Selection, Strata, Thinning
 from lstfill.split import PARTS, Part
+from lstfill.steps import sampling
 from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
 from lstfill.steps.reader import Reader
 from lstfill.storage import stores
-from lstfill.storage.scratch import scratch_directory
 
 logger = logging.getLogger(__name__)
 
-ByPart = Mapping[Part, Samples]
+_NOTHING = np.zeros((len(PARTS), samples_of.RANGES), np.uint32)
+"""What piece 0 holds: there may be no other."""
 
 
 def run(
@@ -52,21 +53,20 @@ def run(
     """
     refuse_own_input(output, cube, land, parts)
     reader = Reader.open(cube, land, parts)
-    windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
-    with scratch_directory() as scratch:
-        shufflers = {part: Shuffler(_directory(scratch, part), preprocess.seed) for part in PARTS}
-        with compute.cluster(cluster or Cluster()) as engine:
-            chosen = _selections(engine, preprocess, reader, windows)
-            for extracted in engine.map(functools.partial(_extract, reader, preprocess, chosen), windows):
-                for part, samples in extracted.items():
-                    shufflers[part].add(samples)
-        statistics = _write(output, reader, shufflers)
+    with sampling.waiting_place(output, cluster or Cluster()) as place, compute.cluster(cluster or Cluster()) as engine:
+        chosen = _selections(engine, preprocess, reader)
+        job = sampling.Sampling(reader, place, preprocess.missing, preprocess.seed, chosen)
+        counts = np.stack([_NOTHING, *engine.map(job.scatter, enumerate(sampling.groups(reader), 1))])
+        totals = counts.sum(axis=(0, 2))
+        _create(output, reader, dict(zip(PARTS, totals.tolist(), strict=True)))
+        write = functools.partial(job.write, output, int(totals[Part.TRAIN]), uuid.uuid4().hex)
+        statistics = _merged(reader, engine.map(write, sampling.pieces_of_shards(counts, samples_of.SHARD_SAMPLES)))
     scaling = samples_of.fit_scaling(statistics, preprocess)
     facts = {
         "target": reader.target,
         "features": list(reader.features),
         "units": _units(cube, reader),
-        "samples": {_name(part): shuffler.n_samples for part, shuffler in shufflers.items()},
+        "samples": {_name(part): int(total) for part, total in zip(PARTS, totals, strict=True)},
         "shape": list(reader.grid.shape),
         "statistics": statistics.to_dict(),
         "scaling": scaling.to_dict(),
@@ -81,23 +81,18 @@ def run(
     return pointer_to(output, provenance)
 
 
-def _directory(scratch: Path, part: Part) -> Path:
-    directory = scratch / _name(part)
-    directory.mkdir()
-    return directory
-
-
 def _name(part: Part) -> str:
     return part.name.lower()
 
 
-def _selections(engine: Engine, preprocess: Preprocess, reader: Reader, windows: list[Window]) -> dict[Part, Selection]:
+def _selections(engine: Engine, preprocess: Preprocess, reader: Reader) -> dict[Part, Selection]:
     """Which cells to keep of each part where there is a limit; takes a pass over the cube of its own."""
     table = reader.table
     if not preprocess.max_samples or table is None:
         return {}
     strata = Strata.over(reader.grid.shape, table.block)
     thinnings = {part: Thinning(strata, preprocess.max_samples, preprocess.seed) for part in PARTS}
+    windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
     for cells in engine.map(functools.partial(_usable_cells, reader, preprocess), windows):
         for part, thinning in thinnings.items():
             thinning.add(cells[part])
@@ -105,38 +100,17 @@ def _selections(engine: Engine, preprocess: Preprocess, reader: Reader, windows:
 
 
 def _usable_cells(reader: Reader, preprocess: Preprocess, window: Window) -> dict[Part, NDArray[np.int64]]:
-    chunk = reader.chunk(window)
-    return {part: samples_of.usable_cells(chunk, part, preprocess.missing) for part in PARTS}
+    samples, part_of = samples_of.extract_all(reader.chunk(window), preprocess.missing)
+    return {part: samples.cell[part_of == part] for part in PARTS}
 
 
-def _extract(reader: Reader, preprocess: Preprocess, chosen: Mapping[Part, Selection], window: Window) -> ByPart:
-    chunk = reader.chunk(window)
-    return {part: samples_of.extract(chunk, part, preprocess.missing, chosen.get(part)) for part in PARTS}
-
-
-def _write(output: str, reader: Reader, shufflers: Mapping[Part, Shuffler]) -> samples_of.Statistics:
-    """Writes the shards of every part; statistics are taken of the train part alone, in the order of the shards."""
-    _create(output, reader, {part: shuffler.n_samples for part, shuffler in shufflers.items()})
+def _merged(reader: Reader, gathered: Iterable[Accumulator | None]) -> samples_of.Statistics:
+    """Statistics of the train part alone, in the order of its shards."""
     statistics = Accumulator(reader.features, reader.target)
-    for part, shuffler in shufflers.items():
-        for start, shard in _placed(samples_of.recut(shuffler.shards(), samples_of.SHARD_SAMPLES)):
-            _put(output, part, start, shard)
-            if part is Part.TRAIN:
-                statistics.add(shard.x, shard.y)
+    for of_shard in gathered:
+        if of_shard is not None:
+            statistics.merge(of_shard)
     return statistics.result()
-
-
-def _placed(shards: Iterable[Samples]) -> Iterator[tuple[int, Samples]]:
-    start = 0
-    for shard in shards:
-        yield start, shard
-        start += len(shard)
-
-
-def _put(output: str, part: Part, start: int, shard: Samples) -> None:
-    stores.write_block(output, f"{_name(part)}_x", (start, 0), shard.x)
-    stores.write_block(output, f"{_name(part)}_y", (start,), shard.y)
-    stores.write_block(output, f"{_name(part)}_cell", (start,), shard.cell)
 
 
 def _create(output: str, reader: Reader, counts: Mapping[Part, int]) -> None:

@@ -63,7 +63,7 @@ class BatchStream:
         Args:
             epoch: number of the epoch; the same one has the same batches each time.
         """
-        return regroup(self.pieces(epoch), self.batch_size)
+        return ((x, y) for x, y in regroup(self.pieces(epoch), self.batch_size))
 
     def pieces(self, epoch: int) -> Iterator[Batch]:
         """The same samples in the same order, a shard at a time, as copies: TensorFlow computes in the memory it gets.
