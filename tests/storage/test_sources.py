@@ -92,7 +92,7 @@ def test_every_kind_of_source_opens(request, tmp_path, serve, place, zarr_format
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = sources.open_source(source)
-        assert sources.source_zarr_format(source) == zarr_format
+        assert sources.source_zarr_format(found) == zarr_format
         assert found["lst"].chunks is None
         with sources.source_errors(source):
             np.testing.assert_array_equal(found["lst"].values, cube["lst"].values)
@@ -291,7 +291,7 @@ def test_an_anonymous_source_is_not_redirected_by_the_workspace(s3, monkeypatch)
 def test_the_real_cubes_open(shared_data, name, variable):
     source = Source(uri=str(shared_data / f"{name}.zarr"), chunks=WorkChunks())
     found = sources.open_source(source)
-    assert sources.source_zarr_format(source) == 2
+    assert sources.source_zarr_format(found) == 2
     assert found["time"].dtype == "datetime64[ns]"
     assert np.isfinite(found[variable].isel(time=0).values).any()
     assert all(a <= b for a, b in zip(sources.source_chunks(found, variable), found[variable].shape, strict=True))

@@ -45,7 +45,7 @@ def run(source: Source, *, output: str, cluster: Cluster | None = None) -> Point
     refuse_own_input(output, source.uri)
     key = (source.model_dump_json(), uuid.uuid4().hex)
     found = opened(*key)
-    chunks, zarr_format = _chunks(found, source), stores.source_zarr_format(source)
+    chunks, zarr_format = _chunks(found, source), stores.source_zarr_format(found.ds)
     stores.create(output, found.cube, chunks=_by_variable(found.cube, chunks), zarr_format=zarr_format)
     copy = Copy(*key, output, chunks, source.target)
     with compute.cluster(cluster or Cluster()) as engine:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lstfill.storage.address import bucket_and_key, is_s3, local_path, scheme
@@ -44,6 +46,16 @@ def zarr_store(
     from lstfill.storage.retrying import RetryingStore
 
     return RetryingStore(FsspecStore(_http_filesystem(os.getpid()), True, uri.rstrip("/"), missing))
+
+
+def put(store: Store, documents: Mapping[str, Any]) -> None:
+    """Writes documents by key into a store, side by side."""
+    from zarr.core.sync import sync
+
+    async def writing() -> None:
+        await asyncio.gather(*(store.set(key, document) for key, document in documents.items()))
+
+    sync(writing())
 
 
 def s3_filesystem(options: dict[str, Any], *, asynchronous: bool = False) -> Any:

@@ -35,17 +35,13 @@ def open_source(source: Source) -> xr.Dataset:
         dataset = _open_dataset(source, root)
     if not dataset.variables:
         raise StoreError(_nothing_there(group, source))
+    dataset.encoding["zarr_format"] = root.metadata.zarr_format
     return dataset
 
 
-def source_zarr_format(source: Source) -> int:
-    """Zarr format of the source, 2 or 3.
-
-    Raises:
-        StoreError: as ``open_source``.
-    """
-    with source_errors(source):
-        return int(_open_root(source).metadata.zarr_format)
+def source_zarr_format(dataset: xr.Dataset) -> int:
+    """Zarr format of an opened source, 2 or 3."""
+    return int(dataset.encoding["zarr_format"])
 
 
 def source_chunks(dataset: xr.Dataset, name: str) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """Stores of a run: described first, written by region, committed last.
 
-A store is *whole* once ``commit`` has written its consolidated metadata and, last of all, the attribute ``lstfill``
-with its provenance. Whatever is killed before leaves a store that ``provenance``, ``open_whole`` and ``read`` refuse,
+A store is *whole* once ``commit`` has written, last of all, the attribute ``lstfill`` with its provenance into its
+consolidated metadata. Whatever is killed before leaves a store that ``provenance``, ``open_whole`` and ``read`` refuse,
 and that the next ``create`` at the same place wipes. Descriptions are read anew at each call, so that a store written
 anew by another process is read as it is; a caller who says which store it means has it opened once a process.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-import warnings
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,9 @@ from lstfill.storage import objects
 from lstfill.storage.address import bucket_and_key, is_s3, join, local_path, shown
 from lstfill.storage.buckets import bucket_is_missing
 from lstfill.storage.failures import explained
-from lstfill.storage.handles import options_of, zarr_store
+from lstfill.storage.handles import options_of, put, s3_filesystem, zarr_store
 from lstfill.storage.sources import open_source, source_chunks, source_errors, source_zarr_format
-from lstfill.storage.template import PROVENANCE, clean_attributes, describe, dims_of
+from lstfill.storage.template import PROVENANCE, clean_attributes, described, dims_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +37,8 @@ __all__ = [
 
 # The format last seen at an address, to ask for its documents alone; a wrong one costs a second look.
 _formats: dict[str, int] = {}
+
+_opening = threading.Lock()
 
 # What makes a directory a Zarr store; the first is what makes one of ours whole.
 _ROOT_DOCUMENTS = ("zarr.json", ".zmetadata", ".zattrs", ".zgroup", ".zarray")
@@ -65,17 +67,18 @@ def create(
     Raises:
         StoreError: if the place cannot be written, or holds something else than a Zarr store.
     """
-    import zarr
-
     with explained(uri, options_of(uri), "write"):
         _wipe(uri)
         attributes = clean_attributes({**template.attrs, **(attrs or {})})
         inner = [str(name) for name in template.coords if name not in template.dims]
         if inner:
             attributes["coordinates"] = " ".join(inner)  # or readers would take them for variables
-        store = zarr_store(uri, read_only=False)
+        documents = described(template, chunks, attributes, zarr_format)
+        root = {name: documents.pop(name) for name in _ROOT_DOCUMENTS if name in documents}
+        # The root first: a place with anything else would not be wiped by the next ``create``, if this one is killed.
+        for some in (root, documents):
+            put(zarr_store(uri, read_only=False), some)
         _formats[uri] = zarr_format
-        describe(zarr.create_group(store, zarr_format=zarr_format, attributes=attributes), template, chunks)
 
 
 def write(uri: str, window: Window, arrays: Mapping[str, NDArray[Any]], *, run: str = "") -> None:
@@ -122,27 +125,31 @@ def write_block(uri: str, name: str, start: tuple[int, ...], values: NDArray[Any
         StoreError: if the block cuts a chunk, shape or dtype do not fit, or the store cannot be written.
     """
     with explained(uri, options_of(uri), "write"):
-        array = _known_array(uri, name, run, os.getpid()) if run else _writable(uri, name)
+        array = _run_array(uri, name, run) if run else _writable(uri, name)
         _put(uri, array, start, values)
 
 
 def commit(uri: str, provenance: Mapping[str, Any]) -> None:
-    """Makes a store whole: consolidated metadata, then the provenance as the last thing written.
+    """Makes a store whole: the provenance is the last thing written.
 
     Args:
         uri: a store whose values are all written.
         provenance: step, version, configuration hash, source, identity; as JSON can hold it, without NaN.
 
     Raises:
-        StoreError: if the store cannot be written.
+        StoreError: if the store was not started, or cannot be written.
     """
     import zarr
 
     record = json.loads(json.dumps(dict(provenance), allow_nan=False))
-    with explained(uri, options_of(uri), "write"), warnings.catch_warnings():
-        # That format 3 does not specify consolidated metadata yet is no news for a user.
-        warnings.simplefilter("ignore")
-        group = zarr.consolidate_metadata(zarr_store(uri, read_only=False))
+
+    def opened(zarr_format: int | None) -> Any:
+        return zarr.open_group(zarr_store(uri, read_only=False), mode="r+", zarr_format=zarr_format)
+
+    with explained(uri, options_of(uri), "write"):
+        group = _look(uri, opened)
+        if group is None:
+            raise StoreError(_gone(uri))
         group.update_attributes({PROVENANCE: record})
 
 
@@ -216,10 +223,16 @@ def _wipe(uri: str) -> None:
         if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in _ROOT_DOCUMENTS):
             raise StoreError(f"{path} holds files that are no Zarr store: nothing was wiped; choose another place")
     elif bucket_and_key(uri)[1]:
-        # The root first: a wipe that is killed must not leave a store that looks whole and lacks chunks.
-        for name in _ROOT_DOCUMENTS:
-            objects.remove(join(uri, name))
+        _remove_root(uri)
     objects.remove(uri)
+
+
+def _remove_root(uri: str) -> None:
+    """The root first: a wipe that is killed must not leave a store that looks whole and lacks chunks."""
+    bucket, key = bucket_and_key(uri)
+    names = [{"Key": join(key, name)} for name in _ROOT_DOCUMENTS]
+    # One request, without a look at what is there.
+    s3_filesystem(options_of(uri)).call_s3("delete_objects", Bucket=bucket, Delete={"Objects": names, "Quiet": True})
 
 
 def _whole_group(uri: str, identity: str) -> Any:
@@ -229,6 +242,12 @@ def _whole_group(uri: str, identity: str) -> Any:
 @functools.lru_cache(maxsize=16)
 def _known_group(uri: str, identity: str, pid: int) -> Any:  # noqa: ARG001 - parts of the key alone
     return _open_whole_group(uri)
+
+
+def _run_array(uri: str, name: str, run: str) -> Any:
+    # Threads that begin together would each ask for the description.
+    with _opening:
+        return _known_array(uri, name, run, os.getpid())
 
 
 @functools.lru_cache(maxsize=64)

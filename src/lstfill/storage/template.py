@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +21,35 @@ _ENCODING = {"_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsi
 _TIME_UNITS_NS = {"days": 86_400_000_000_000, "seconds": 1_000_000_000, "nanoseconds": 1}
 
 
-def describe(root: Any, template: xr.Dataset, chunks: Mapping[str, tuple[int, ...]]) -> None:
-    """Writes the coordinates of a template into an empty group and makes an array a variable, without values.
+def described(
+    template: xr.Dataset, chunks: Mapping[str, tuple[int, ...]], attributes: Mapping[str, Any], zarr_format: int
+) -> dict[str, Any]:
+    """All documents of a new store by key: coordinates with values, variables without, metadata consolidated.
+
+    They are made in memory, because a library that makes them at a distance first asks for each whether it is there.
 
     Args:
-        root: the zarr group, in its Zarr format.
         template: dimensions, dtypes, attributes and coordinates; values of data variables are not looked at.
         chunks: chunk sizes by variable; one that is not named is one chunk.
+        attributes: of the store.
+        zarr_format: 2 or 3.
     """
+    import zarr
+
+    documents: dict[str, Any] = {}
+    store = zarr.storage.MemoryStore(documents)
+    root = zarr.create_group(store, zarr_format=zarr_format, attributes=dict(attributes))
     for name, coordinate in template.coords.items():
         values, attrs = _encode(str(name), coordinate.values, dict(coordinate.attrs))
         array = _make(root, str(name), coordinate.dims, values, attrs, values.shape)
         array[...] = values
     for name, variable in template.data_vars.items():
         _make(root, str(name), variable.dims, variable, dict(variable.attrs), chunks.get(str(name), variable.shape))
+    with warnings.catch_warnings():
+        # That format 3 does not specify consolidated metadata yet is no news for a user.
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(store)
+    return documents
 
 
 def dims_of(array: Any) -> tuple[str, ...]:
