@@ -86,7 +86,17 @@ def peer(tools: Path | None, python: Path | None, cube: Path, scratch: Path) -> 
     began = time.perf_counter()
     run([str(python), "-W", "ignore", str(program), str(cube), *options], cwd=scratch, name=PEER)
     wall = time.perf_counter() - began
-    return {**peer_figures(json.loads(said.read_text(encoding="utf-8"))), "whole_wall_s": wall}
+    found = peer_figures(json.loads(said.read_text(encoding="utf-8")))
+    return {**found, "whole_wall_s": wall, "versions": _versions(python, scratch)}
+
+
+def _versions(python: Path, cwd: Path) -> dict[str, str]:
+    """Versions of what does the peer's work; a package that is not there is left out."""
+    code = "import json, importlib.metadata as m; print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    there = json.loads(run([str(python), "-c", code], cwd=cwd, name="the peer's versions"))
+    return {
+        name: there[name] for name in ("ml4xcube", "numpy", "zarr", "xarray", "tensorflow", "keras") if name in there
+    }
 
 
 def peer_figures(said: dict[str, Any]) -> dict[str, Any]:

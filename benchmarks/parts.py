@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +95,7 @@ class _Chunks:
         self._fill_and_write(clock, chunk)
 
     def _sample(self, clock: Clock, chunk: Chunk) -> None:
-        from lstfill.preprocess import extract
-        from lstfill.split import PARTS
+        from lstfill.preprocess import extract_all
 
         feature = next(iter(chunk.features.values()))
         size = int(np.count_nonzero(np.isfinite(chunk.target) & chunk.land))
@@ -104,8 +103,7 @@ class _Chunks:
             chosen = np.isfinite(chunk.target) & chunk.land
             (chunk.target[chosen], feature[chosen])
         with clock.running("sample ours", size):
-            for part in PARTS:
-                extract(chunk, part)
+            extract_all(chunk)
 
     def _fill_and_write(self, clock: Clock, chunk: Chunk) -> None:
         from lstfill.predict import fill, filled_names
@@ -133,14 +131,12 @@ def of_samples(places: dict[str, str]) -> dict[str, dict[str, float]]:
     Args:
         places: address of every store of a run.
     """
-    from lstfill.preprocess import shuffle
-    from lstfill.storage.scratch import scratch_directory
     from lstfill.train.stream import BatchStream
 
     clock, shards = Clock(), list(_shards(places["samples"]))
     size, rng = sum(map(len, shards)), np.random.default_rng(0)
-    with scratch_directory() as scratch, clock.running("shuffle ours", size):
-        for _ in shuffle(iter(shards), None, 0, scratch):
+    with clock.running("shuffle ours", size):
+        for _ in shuffled(shards):
             pass
     whole = [np.concatenate([getattr(shard, name) for shard in shards]) for name in ("x", "y", "cell")]
     with clock.running("shuffle bare", size):
@@ -153,6 +149,24 @@ def of_samples(places: dict[str, str]) -> dict[str, dict[str, float]]:
     with clock.running("batch bare", size):
         _ = [values.copy() for values in whole[:2]]
     return _rows(clock)
+
+
+def shuffled(pieces: Sequence[Samples], seed: int = 0) -> Iterator[Samples]:
+    """The shards that preprocess makes of pieces, in its two passes, without the files between them.
+
+    Args:
+        pieces: samples of the train part, in any order.
+        seed: seed of the order.
+    """
+    from lstfill.preprocess import SHARD_SAMPLES, gather, plan, scatter
+    from lstfill.split import Part
+
+    scattered = [scatter(piece, np.full(len(piece), Part.TRAIN, np.int8), seed) for piece in pieces]
+    edges = [np.concatenate([[0], np.cumsum(counts[Part.TRAIN])]) for _, counts in scattered]
+    for shard in plan(np.sum([counts for _, counts in scattered], axis=0), SHARD_SAMPLES):
+        cuts = [slice(*of_piece[list(shard.ranges)]) for of_piece in edges]
+        rows = [rows[cut] for (rows, _), cut in zip(scattered, cuts, strict=True)]
+        yield gather(np.concatenate(rows), shard, seed)
 
 
 def of_fit(places: dict[str, str]) -> dict[str, dict[str, float]]:

@@ -110,8 +110,9 @@ def _job(found: Found) -> list[str]:
 
 
 def _peer(peer: Found) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in peer["versions"].items())
     return (
-        f"The peer takes {text(peer['train']['cpu_s'])} CPU s to sample and train on all chunks and "
+        f"The peer ({versions}) takes {text(peer['train']['cpu_s'])} CPU s to sample and train on all chunks and "
         f"{text(peer['fill_one_date']['cpu_s'])} CPU s to fill one date; its peak is {text(peer['peak_mb'])} MB."
     )
 

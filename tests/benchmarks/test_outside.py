@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import outside
@@ -72,3 +73,4 @@ def test_the_peer_is_run_by_its_own_interpreter(tmp_path):
     found = outside.peer(tmp_path, Path(sys.executable), tmp_path / "cube.zarr", tmp_path)
     assert found["train"]["cpu_s"] == 10
     assert found["whole_wall_s"] > 0
+    assert found["versions"]["numpy"] == np.__version__

@@ -24,7 +24,8 @@ def _job():
         "traffic": {"read source": {"cpu_s": 1.0}, "write cube": {"cpu_s": 1.0}},
         "not_run": {"floor": "no directory of tools was named"},
         "own_floor": FLOOR,
-        "peer": {"train": {"cpu_s": 156}, "fill_one_date": {"cpu_s": 38}, "peak_mb": 5200.0, "scores": SCORES},
+        "peer": {"train": {"cpu_s": 156}, "fill_one_date": {"cpu_s": 38}, "peak_mb": 5200.0, "scores": SCORES}
+        | {"versions": {"ml4xcube": "1.1.0"}},
     }
     return found | {"totals": job.totals(found)}
 
