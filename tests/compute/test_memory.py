@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -30,3 +31,31 @@ def test_threads_share_two_heaps():
         return done.stderr.count("Arena")
 
     assert heaps("bound") <= 2 < heaps("free")
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from lstfill.compute import bound_arenas
+
+if sys.argv[1] == "bound":
+    bound_arenas()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+np.zeros(1).copy(), np.ones(3_000_000, np.float32)
+before = faults()
+for _ in range(50):
+    np.full(3_000_000, 1, np.float32)
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the C library's heaps are those of glibc")
+def test_memory_of_a_chunk_serves_the_next_one_even_where_dask_has_it_given_back():
+    def faults(mode):
+        dask = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
+        done = subprocess.run(
+            [sys.executable, "-c", FAULTS, mode], capture_output=True, text=True, check=True, env=dask
+        )
+        return int(done.stdout)
+
+    assert 4 * faults("bound") < faults("free")

@@ -6,8 +6,9 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
-from lstfill.compute.engine import Engine, engine_of
+from lstfill.compute.engine import Engine
 from lstfill.compute.memory import bound_arenas
 from lstfill.config import Cluster
 from lstfill.errors import LstfillError
@@ -36,7 +37,7 @@ def cluster(config: Cluster) -> Iterator[Engine]:
 def _threads(config: Cluster) -> Iterator[Engine]:
     pool = ThreadPoolExecutor(config.workers, thread_name_prefix="lstfill")
     try:
-        yield Engine(pool.submit, lambda: config.workers)
+        yield Engine(lambda function: nullcontext(lambda item: pool.submit(function, item)), lambda: config.workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -44,6 +45,8 @@ def _threads(config: Cluster) -> Iterator[Engine]:
 @contextlib.contextmanager
 def _local(config: Cluster) -> Iterator[Engine]:
     from distributed import Client, LocalCluster
+
+    from lstfill.compute.sharing import engine_of
 
     processes = LocalCluster(
         n_workers=config.workers,
@@ -62,6 +65,8 @@ def _local(config: Cluster) -> Iterator[Engine]:
 def _scheduler(config: Cluster) -> Iterator[Engine]:
     from distributed import Client
 
+    from lstfill.compute.sharing import engine_of
+
     try:
         client = Client(config.address, timeout=CONNECT_TIMEOUT_S)
     except (OSError, ValueError) as error:
@@ -77,6 +82,7 @@ def _scheduler(config: Cluster) -> Iterator[Engine]:
 def _kubernetes(config: Cluster) -> Iterator[Engine]:
     try:
         from lstfill.compute.kubernetes import opened
+        from lstfill.compute.sharing import engine_of
     except ImportError as error:
         raise LstfillError(
             f"cluster.kind 'kubernetes' needs a package that is not installed ({error}): "
