@@ -561,6 +561,22 @@ def _wait(uri, process, log, seconds=120):
     pytest.fail(f"the server did not answer in {seconds} s: {log.read_text()}")
 
 
+def test_a_task_of_a_server_loads_no_database(server):
+    with tracking.open_run(server, "light", "r") as run:
+        pass
+    code = (
+        "import sys; from lstfill import tracking\n"
+        "with tracking.open_run(*sys.argv[1:3], 'x', {'a': 'b'}, sys.argv[3]) as run: run.log_metrics({'c': 2})\n"
+        "print([name for name in ('sqlalchemy', 'alembic', 'keras', 'matplotlib', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, server, "x", run.run_id], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    found = client_of(server).get_run(run.run_id).data
+    assert (found.metrics, found.tags["a"]) == ({"c": 2.0}, "b")
+
+
 def test_all_of_it_on_a_server(server, model_directory, tmp_path, capfd):
     import pandas as pd
 

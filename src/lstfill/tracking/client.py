@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,13 +68,18 @@ def translated(uri: str, doing: str) -> Iterator[None]:
         TrackingError: in place of an error of MLflow, its transport (an OSError too), its database or its files.
     """
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, *_database_errors(), OSError) as error:
         # The cause is dropped on purpose: its text may hold the address with the password.
         raise TrackingError(f"cannot {doing} at {redact(uri)}: {_reason(error)}") from None
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """None with a tracking server, whose client does without a database."""
+    loaded = sys.modules.get("sqlalchemy.exc")
+    return () if loaded is None else (loaded.SQLAlchemyError,)
 
 
 def error_code(error: Exception) -> str:

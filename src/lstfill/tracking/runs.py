@@ -59,8 +59,7 @@ def open_run(
     with translated(uri, "open a run"):
         run = _join(client, uri, wanted) if wanted else _create(client, uri, experiment, run_name)
         handle = RunHandle(client, uri, run, client.get_experiment(run.info.experiment_id).name)
-        for key, value in (tags or {}).items():
-            client.set_tag(run.info.run_id, key, redact(str(value)))
+        _set_tags(client, run.info.run_id, tags or {})
     owned = run.data.tags.get(CREATED_HERE) == "true"
     try:
         yield handle
@@ -111,6 +110,13 @@ def _join(client: Any, uri: str, run_id: str) -> Any:
     if run.data.tags.get(CREATED_HERE) == "true":
         client.update_run(run_id, status="RUNNING")
     return run
+
+
+def _set_tags(client: Any, run_id: str, tags: Mapping[str, Any]) -> None:
+    from mlflow.entities import RunTag
+
+    if tags:
+        client.log_batch(run_id, tags=[RunTag(key, redact(str(value))) for key, value in tags.items()])
 
 
 def _end(client: Any, uri: str, run_id: str, status: str, owned: bool) -> None:
@@ -236,8 +242,7 @@ class RunHandle:
         digests = {"cube_identity": identity, "mask_digest": mask_digest, "split_digest": split_digest}
         with self._doing("log the lineage"):
             self._client.log_inputs(self.run_id, lineage_inputs(redact(source), digests))
-            for key, value in lineage_tags(redact(source), digests).items():
-                self._client.set_tag(self.run_id, key, value)
+            _set_tags(self._client, self.run_id, lineage_tags(source, digests))
         if split_report is not None:
             self.log_json(split_report, "split.json")
 
