@@ -189,7 +189,10 @@ class TestEndings:
             self.end_with(monkeypatch, error)
 
 
-HEAVY = ["tensorflow", "keras", "mlflow", "matplotlib", "global_land_mask", "distributed", "kfp"]
+HEAVY = [
+    "tensorflow", "keras", "sklearn", "mlflow", "matplotlib", "global_land_mask", "distributed", "dask_kubernetes",
+    "kr8s", "s3fs", "botocore", "kfp",
+]  # fmt: skip
 LIGHT_STEPS = """
 import sys
 from lstfill import cli
@@ -220,12 +223,17 @@ class TestLightSteps:
 
     def test_a_linear_model_fills_without_tensorflow(self, run, tmp_path):
         commands = [command(run, "predict", output=tmp_path / "filled")]
-        assert modules_after(commands, ["tensorflow", "keras"], tmp_path) == "[]"
+        assert modules_after(commands, HEAVY, tmp_path) == "['mlflow']"
+
+    def test_a_linear_model_is_scored_and_drawn_without_tensorflow(self, run, tmp_path):
+        commands = [command(run, "evaluate", output=tmp_path / "evaluation")]
+        assert modules_after(commands, HEAVY, tmp_path) == "['mlflow', 'matplotlib']"
 
     def test_help_loads_no_science(self, tmp_path):
         script = (
             "import sys\nfrom lstfill import cli\ntry:\n    cli.main(['--help'])\nexcept SystemExit:\n"
-            "    print([name for name in ('numpy', 'xarray', 'zarr') if name in sys.modules])"
+            "    heavy = ('numpy', 'xarray', 'zarr', 'pydantic', 'yaml', 'rich')\n"
+            "    print([name for name in heavy if name in sys.modules])"
         )
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60

@@ -39,6 +39,14 @@ class TestArguments:
         said = capsys.readouterr().out
         assert all(name in said for name in ("run", "demo", "export", "serve", "compile"))
 
+    def test_help_loads_no_kubeflow(self):
+        script = (
+            "import sys\nfrom pipelines import cli\ntry:\n    cli.main(['--help'])\nexcept SystemExit:\n"
+            "    print([name for name in ('kfp', 'kubernetes', 'numpy', 'pydantic') if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+        assert done.stdout.splitlines()[-1] == "[]"
+
     @pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["export", "s3://lstfill/x.zarr"]])
     def test_wrong_usage_is_status_2(self, arguments, capsys):
         with pytest.raises(SystemExit) as ended:
