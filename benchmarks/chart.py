@@ -55,12 +55,13 @@ def _draw_growth(axes: Any, found: Found, key: str, label: str) -> None:
     for name in STEPS:
         axes.plot(sizes, [of[name][key] for of in found["time"].values()], marker=".", label=name)
     axes.set_xscale("log", base=2)
-    axes.set(xlabel="times as many dates", ylabel=label, title=label)
+    axes.set(xlabel="times as many dates", ylabel=label, title=f"growth: {label}")
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
     if key == "cpu_s":
         first = sum(of[key] for of in next(iter(found["time"].values())).values()) / len(STEPS)
-        axes.plot(sizes, [first * size / sizes[0] for size in sizes], ":", color="black", label="proportional")
-        axes.set_yscale("log", base=2)
+        (line,) = axes.plot(sizes, [first * size / sizes[0] for size in sizes], ":", color="black")
+        axes.legend([line], ["proportional"], fontsize=7, frameon=False)
+        axes.set_yscale("log")
     else:
         axes.set_ylim(0)
     axes.spines[["top", "right"]].set_visible(False)

@@ -94,9 +94,8 @@ def _versions(python: Path, cwd: Path) -> dict[str, str]:
     """Versions of what does the peer's work; a package that is not there is left out."""
     code = "import json, importlib.metadata as m; print(json.dumps({d.name: d.version for d in m.distributions()}))"
     there = json.loads(run([str(python), "-c", code], cwd=cwd, name="the peer's versions"))
-    return {
-        name: there[name] for name in ("ml4xcube", "numpy", "zarr", "xarray", "tensorflow", "keras") if name in there
-    }
+    names = ("ml4xcube", "numpy", "zarr", "xarray", "tensorflow", "tensorflow-cpu", "tensorflow_cpu", "keras")
+    return {name: there[name] for name in names if name in there}
 
 
 def peer_figures(said: dict[str, Any]) -> dict[str, Any]:

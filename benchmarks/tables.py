@@ -42,7 +42,7 @@ def text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-        return f"{value:,.{digits}f}"
+        return f"{value:.1g}" if 0 < abs(value) < 0.05 else f"{value:,.{digits}f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
