@@ -45,7 +45,7 @@ class Moments:
         """Takes pairs of values in K ``(n,)``."""
         x, y = feature.astype(np.float64) - ICE_K, target.astype(np.float64) - ICE_K
         self.n += len(x)
-        self.sums += [x.sum(), y.sum(), x @ x, x @ y, y @ y]
+        self.sums += [x.sum(), y.sum(), (x * x).sum(), (x * y).sum(), (y * y).sum()]
 
     def line(self) -> Line:
         """The line of least squares."""
@@ -83,7 +83,7 @@ def truth_errors(
         gap = np.isnan(observed) & land[region[1:]]
         error = filled(region, observed)[gap].astype(np.float64) - behind[TRUTH][region][gap]
         known = error[np.isfinite(error)]
-        sums += [np.abs(known).sum(), known @ known, known.sum()]
+        sums += [np.abs(known).sum(), (known * known).sum(), known.sum()]
         n, gaps = n + len(known), gaps + len(error)
     mae, mse, bias = sums / max(n, 1)
     return {"mae_k": mae, "rmse_k": mse**0.5, "bias_k": bias, "n": n, "unfilled": gaps - n}
@@ -118,7 +118,7 @@ def of_line(samples: str, model: str) -> dict[str, float]:
     for x, y in map(shards.read, range(len(shards))):
         moments.add(x[:, 0], y)
         error = fitted.predict_columns({fitted.card.features[0]: x[:, 0]}).astype(np.float64) - y
-        squares += float(error @ error)
+        squares += float((error * error).sum())
     mse, least, history = squares / moments.n, moments.least_mse(), history_of(model) or {}
     return {
         "mse": mse,
