@@ -25,7 +25,7 @@ def assert_same(one, other):
 
 def in_two_passes(pieces, size, seed):
     """Shards by part, as workers would make them that see one piece or one shard each."""
-    scattered = [scatter(samples, part_of, seed) for samples, part_of in pieces]
+    scattered = [scatter([piece], piece[0].x.shape[1], seed) for piece in pieces]
     shards = {part: [] for part in PARTS}
     for shard in plan(sum(counts for _, counts in scattered), size):
         found = []
@@ -70,7 +70,8 @@ def test_every_sample_is_in_one_shard_with_its_own_values(lengths, size, f, seed
 
 def test_a_piece_is_sorted_by_part_and_range_and_says_so():
     samples, part_of = many(5000), np.resize(np.int8([0, 0, 1, 2]), 5000)
-    rows, counts = scatter(samples, part_of, 3)
+    halves = [(samples.take(half), part_of[half]) for half in (slice(0, 2000), slice(2000, None))]
+    rows, counts = scatter(iter(halves), 1, 3)
     ranges = (draw.order_key(rows["cell"], 3, "sample-order") >> np.uint64(53)).astype(int)
     codes = part_of[rows["cell"]].astype(int) * RANGES + ranges
     assert (np.diff(codes) >= 0).all()
@@ -92,7 +93,7 @@ def test_shards_are_planned_from_counts_alone():
 
 def test_no_samples_no_shards():
     assert list(plan(np.zeros((3, RANGES), "int64"), 5)) == []
-    rows, counts = scatter(many(0), np.empty(0, "int8"), 0)
+    rows, counts = scatter([], 1, 0)
     assert (len(rows), counts.sum()) == (0, 0)
 
 

@@ -7,7 +7,7 @@ those pieces and sorts them out. What lies between is bytes and counts, wherever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,24 +47,28 @@ def record(n_features: int) -> np.dtype[np.void]:
     return np.dtype([("cell", np.int64), ("y", np.float32), ("x", np.float32, (n_features,))])
 
 
-def scatter(samples: Samples, part: NDArray[np.int8], seed: int) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+def scatter(
+    found: Iterable[tuple[Samples, NDArray[np.int8]]], n_features: int, seed: int
+) -> tuple[NDArray[np.void], NDArray[np.int64]]:
     """Sorts samples roughly: by part, and in each by range of keys.
 
     Args:
-        samples: any, in any order.
-        part: part of each ``(n,)``; none is ``Part.NONE``.
+        found: samples in any order, and the part of each ``(n,)``, which is never ``Part.NONE``; taken one by one.
+        n_features: columns of the features.
         seed: seed of the order.
 
     Returns:
         The samples as records ``(n,)``, and how many there are of each part and range ``(part, range)``.
     """
-    upper = draw.order_key(samples.cell, seed, _STREAM) >> np.uint64(64 - _RANGE_BITS)
-    # In 16 bits, for which NumPy has a radix sort.
-    code = part.astype(np.uint16) << np.uint16(_RANGE_BITS) | upper.astype(np.uint16)
-    rows = np.empty(len(samples), record(samples.x.shape[1]))
-    rows["cell"], rows["y"], rows["x"] = samples.cell, samples.y, samples.x
+    rows, codes = [np.empty(0, record(n_features))], [np.empty(0, np.uint16)]
+    for samples, part in found:
+        rows.append(_records(samples))
+        codes.append(_codes(samples, part, seed))
+    code = np.concatenate(codes)
     counts = np.bincount(code, minlength=len(PARTS) * RANGES).reshape(len(PARTS), RANGES)
-    return rows.take(np.argsort(code, kind="stable")), counts
+    # Of 16 bits, for which NumPy has a radix sort.
+    order = np.argsort(code, kind="stable")
+    return _joined(rows).take(order), counts
 
 
 def plan(counts: NDArray[np.int64], size: int) -> Iterator[Shard]:
@@ -119,3 +123,23 @@ def shuffle(samples: Samples, seed: int) -> Samples:
         seed: seed of the order.
     """
     return samples.take(sorted_order(draw.order_key(samples.cell, seed, _STREAM)))
+
+
+def _records(samples: Samples) -> NDArray[np.void]:
+    rows = np.empty(len(samples), record(samples.x.shape[1]))
+    rows["cell"], rows["y"], rows["x"] = samples.cell, samples.y, samples.x
+    return rows
+
+
+def _codes(samples: Samples, part: NDArray[np.int8], seed: int) -> NDArray[np.uint16]:
+    """Part and range of each sample, in one number."""
+    upper = draw.order_key(samples.cell, seed, _STREAM) >> np.uint64(64 - _RANGE_BITS)
+    code: NDArray[np.uint16] = part.astype(np.uint16) << np.uint16(_RANGE_BITS) | upper.astype(np.uint16)
+    return code
+
+
+def _joined(rows: list[NDArray[np.void]]) -> NDArray[np.void]:
+    """All in one; the list is emptied, or they would be in memory twice for as long as the caller works on them."""
+    joined = np.concatenate(rows)
+    rows.clear()
+    return joined

@@ -49,9 +49,8 @@ class Sampling:
     def scatter(self, item: tuple[int, list[Window]]) -> NDArray[np.uint32]:
         """Writes the samples of some windows as one piece; gives their numbers ``(part, range)``."""
         number, windows = item
-        found = [self._extract(window) for window in windows]
-        samples = Samples.concatenate([samples for samples, _ in found])
-        rows, counts = samples_of.scatter(samples, np.concatenate([part for _, part in found]), self.seed)
+        found = map(self._extract, windows)
+        rows, counts = samples_of.scatter(found, len(self.reader.features), self.seed)
         objects.put_bytes(self._piece(number), rows.tobytes())
         return counts.astype(np.uint32)
 
