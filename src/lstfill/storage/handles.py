@@ -15,6 +15,8 @@ from lstfill.storage.options import Secret, workspace_options
 if TYPE_CHECKING:
     from zarr.abc.store import Store
 
+_DECODED_AT_ONCE = 4
+
 
 def options_of(uri: str) -> dict[str, Any]:
     """How an address of the workspace is reached: nothing for a path, the environment's options for ``s3://``."""
@@ -34,6 +36,7 @@ def zarr_store(
     """
     from zarr.storage import FsspecStore, LocalStore
 
+    _bound_decoding()
     kind = scheme(uri)
     refused = (PermissionError,) if refused_is_missing else ()
     missing = (FileNotFoundError, IsADirectoryError, NotADirectoryError, *refused)
@@ -46,6 +49,19 @@ def zarr_store(
     from lstfill.storage.retrying import RetryingStore
 
     return RetryingStore(FsspecStore(_http_filesystem(os.getpid()), True, uri.rstrip("/"), missing))
+
+
+@functools.lru_cache(maxsize=1)
+def _bound_decoding() -> None:
+    """Bounds the chunks that are decoded or encoded at once: more than there are cores only hold more memory.
+
+    It counts where chunks are large: one of the Earth System Data Cube is 51 MiB when it is decoded, of which a step
+    may need ten dates of 184. Zarr takes its setting when it starts its first thread; a user's own stays.
+    """
+    import zarr
+
+    if zarr.config.get("threading.max_workers") is None:
+        zarr.config.set({"threading.max_workers": min(_DECODED_AT_ONCE, os.cpu_count() or 1)})
 
 
 def put(store: Store, documents: Mapping[str, Any]) -> None:
