@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import subprocess
 import sys
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -268,6 +270,13 @@ class TestAll:
         names = list(figures.figures(drawn.globe(12), drawn.evaluation()))
         assert names == [*(n for n in ("feature", "target", "split", "filled", "source", "uncertainty", "error")),
                          "comparison", "scatter", "residuals", "loss"]  # fmt: skip
+
+    def test_a_figure_is_drawn_when_it_is_asked_for_and_kept_by_nobody(self):
+        made = figures.figures(drawn.globe(12), drawn.evaluation())
+        figure = weakref.ref(made["filled"])
+        gc.collect()
+        assert figure() is None
+        assert len(made) == 11
 
     def test_without_a_history_there_is_no_loss_curve(self):
         assert "loss" not in figures.figures(drawn.globe(12, history=None), drawn.evaluation())

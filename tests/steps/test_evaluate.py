@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from lstfill.config import Evaluate, Split, Tracking
 from lstfill.errors import ConfigError, DataError, StoreError
 from lstfill.steps import evaluate
 from lstfill.steps.provenance import origin_of
+from lstfill.steps.reader import Reader
 from tests.steps.chain import FEATURE, GIVEN, SPLIT, TARGET, TRUTH, land, parts_of
+
+SCENE = evaluate._scene
 
 
 @pytest.fixture
@@ -155,16 +159,59 @@ def test_chunks_and_workers_do_not_change_the_scores(scored, tmp_path, without_p
         assert theirs == pytest.approx(mine, rel=1e-9)
 
 
+@pytest.fixture
+def reads(monkeypatch):
+    """Windows that were read, and whether with features."""
+    seen, chunk = [], Reader.chunk
+
+    def counted(self, window, *, features=True):
+        seen.append((window, features))
+        return chunk(self, window, features=features)
+
+    monkeypatch.setattr(Reader, "chunk", counted)
+    return seen
+
+
+@pytest.mark.parametrize(("baselines", "passes"), [(["feature", "date_mean"], 1), (["cell_mean"], 0)])
+def test_each_chunk_is_scored_once_and_summed_by_date_at_most_once(
+    fitted, tmp_path, reads, without_pictures, baselines, passes
+):
+    run(fitted, tmp_path, Evaluate(baselines=baselines, map_date="2002-06-06"))
+    whole = [window for window, features in reads if features]
+    targets = [window for window, features in reads if not features]
+    cells = np.prod(Reader.open(fitted.at("cube")).grid.shape)
+    assert len(set(whole)) == len(whole)
+    assert sum(window.size for window in whole) == cells
+    assert sum(window.size for window in targets) in (passes * cells, (passes + 1) * cells)  # once more for series
+    assert len(set(targets)) in (0, len(whole))
+
+
+def test_the_date_of_the_maps_is_read_again_only_if_another_one_was_expected(
+    fitted, tmp_path, reads, without_pictures, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(evaluate, "_report", lambda *given: drawn.append(given[3]) or ("", {}))
+    run(fitted, tmp_path)
+    expected, before = drawn[0], len(reads)
+    monkeypatch.setattr(evaluate, "_scene", lambda *given: replace(SCENE(*given), step=int(expected.time.size) * 3))
+    run(fitted, tmp_path)
+    (step,) = {window.start[0] for window, _ in reads[before:] if window.shape[0] == 1}
+    grid = Reader.open(fitted.at("cube")).grid
+    assert grid.time[step] == expected.time[0]
+    for name in ("target", "land", "part", "held_out"):
+        np.testing.assert_array_equal(getattr(drawn[1], name), getattr(expected, name))
+    np.testing.assert_array_equal(expected.target[0], fitted.array("cube", TARGET)[step])
+
+
 def run(scored, place, section=None, **other):
     inputs = scored.inputs("cube", "land", "parts", "model") | other
     return evaluate.run(section or Evaluate(), scored.tracking, **inputs, output=f"{place}/evaluation")
 
 
-def test_a_date_of_maps_that_is_not_in_the_cube_leaves_nothing_whole(fitted, tmp_path):
+def test_a_date_of_maps_that_is_not_in_the_cube_is_refused_before_anything_is_written(fitted, tmp_path):
     with pytest.raises(ConfigError, match=r"map_date '1999-01-01' lies outside the cube, 2002-05-21 to 2002-08-17"):
         run(fitted, tmp_path, Evaluate(map_date="1999-01-01"))
-    with pytest.raises(StoreError, match="not whole"):
-        origin_of(f"{tmp_path}/evaluation")
+    assert not (tmp_path / "evaluation").exists()
 
 
 def test_a_killed_rerun_is_not_taken_for_the_run_before(fitted, tmp_path, without_pictures, monkeypatch):

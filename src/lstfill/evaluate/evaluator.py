@@ -215,20 +215,27 @@ def _score_set(
     sight: Sight,
 ) -> SetTally:
     truth = _observed(name, land.chunk)
-    steps, place, _ = np.nonzero(_scored(name, land.chunk) & np.isfinite(truth) & np.isfinite(predicted))
+    scored = np.flatnonzero(_scored(name, land.chunk) & np.isfinite(truth) & np.isfinite(predicted))
+    steps, place = np.divmod(scored, max(len(land.rows), 1))
     cells = (steps, land.rows[place], land.columns[place])
-    values, observed, weight = predicted[steps, place, 0], truth[steps, place, 0], cos_lat(land.chunk.lat)[place]
+    values, observed, weight = predicted.take(scored), truth.take(scored), cos_lat(chunk.lat)[cells[1]]
     in_gaps = name == "held_out_gaps" and "gap_size" in config.groups and len(observed) > 0
     classes = _gap_classes(chunk, cells) if in_gaps else None
-    wanted, column = np.unique(place, return_inverse=True)
-    rivals = _score_baselines(
-        _view(name, land.take(wanted).chunk, wanted, sight), (steps, column), (observed, weight), config.baselines
-    )
+    series, column = _distinct(place, len(land.rows))
+    view = _view(name, land.take(series).chunk, series, sight)
+    rivals = _score_baselines(view, (steps, column), (observed, weight), config.baselines)
     return SetTally(
         Sums.of(values, observed, weight, group_codes(chunk, cells, classes), SIZES),
         rivals,
         Pictures.of(values, observed, cells, chunk.window, chunk.shape),
     )
+
+
+def _distinct(place: NDArray[np.intp], n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The places below n that occur, and where among them each one stands: ``numpy.unique`` without its sort."""
+    occurs = np.zeros(n, bool)
+    occurs[place] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[place]
 
 
 def _view(name: ScoredSet, chunk: Chunk, place: NDArray[np.intp], sight: Sight) -> View:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,27 @@ class FigureData:
     target_name: str = "land_surface_temperature"
 
 
-def figures(data: FigureData, evaluation: Mapping[str, Any]) -> dict[str, Figure]:
+class Drawings(Mapping[str, Figure]):
+    """Figures by name, each drawn when it is asked for and kept by nobody else: together they would fill the memory."""
+
+    def __init__(self, drawings: Mapping[str, Callable[[], Figure]]) -> None:
+        """Takes what draws each figure."""
+        self._drawings = drawings
+
+    def __getitem__(self, name: str) -> Figure:
+        """Draws a figure."""
+        return self._drawings[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, in the order of their appearance."""
+        return iter(self._drawings)
+
+    def __len__(self) -> int:
+        """Number of figures."""
+        return len(self._drawings)
+
+
+def figures(data: FigureData, evaluation: Mapping[str, Any]) -> Drawings:
     """All figures of a report by name, in the order of their appearance.
 
     Args:
@@ -104,19 +125,22 @@ def figures(data: FigureData, evaluation: Mapping[str, Any]) -> dict[str, Figure
     """
     scored = str(evaluation["spread"]["source"])
     scores = evaluation["scores"].get(scored) or evaluation["scores"]["test"]
-    drawn = {
-        "feature": feature_map(data),
-        "target": target_map(data),
-        "split": split_map(data),
-        "filled": filled_map(data),
-        "source": source_map(data),
-        "uncertainty": uncertainty_map(data),
-        "error": error_map(data, SETS.get(scored, scored)),
-        "comparison": comparison_figure(evaluation),
-        "scatter": scatter_figure(data, scores, SETS.get(scored, scored)),
-        "residuals": residual_figure(data, scores, SETS.get(scored, scored)),
+    cells = SETS.get(scored, scored)
+    drawn: dict[str, Callable[[], Figure]] = {
+        "feature": partial(feature_map, data),
+        "target": partial(target_map, data),
+        "split": partial(split_map, data),
+        "filled": partial(filled_map, data),
+        "source": partial(source_map, data),
+        "uncertainty": partial(uncertainty_map, data),
+        "error": partial(error_map, data, cells),
+        "comparison": partial(comparison_figure, evaluation),
+        "scatter": partial(scatter_figure, data, scores, cells),
+        "residuals": partial(residual_figure, data, scores, cells),
     }
-    return drawn if data.history is None else {**drawn, "loss": loss_figure(History.from_dict(data.history))}
+    if data.history is not None:
+        drawn["loss"] = partial(loss_figure, History.from_dict(data.history))
+    return Drawings(drawn)
 
 
 def feature_map(data: FigureData) -> Figure:

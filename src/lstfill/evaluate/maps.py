@@ -152,7 +152,7 @@ def degrees(value: float, suffixes: str) -> str:
 
 def paint(axes: Axes, field: NDArray[Any], grid: Grid, colours: Colormap, norm: Normalize) -> Any:
     """Draws a stored ``(lat, lon)`` field; NaN and masked cells stay clear. Returns what a colour bar needs."""
-    values = np.ma.masked_invalid(grid.take(field).astype(float))
+    values = np.ma.masked_invalid(grid.take(field).astype(np.float32), copy=False)
     if grid.evenly_spaced():
         return axes.imshow(
             values, extent=grid.extent, origin="lower", aspect=axes.get_aspect(), cmap=colours, norm=norm,
@@ -163,7 +163,7 @@ def paint(axes: Axes, field: NDArray[Any], grid: Grid, colours: Colormap, norm: 
 
 def paint_where(axes: Axes, where: NDArray[np.bool_], grid: Grid, colour: str) -> None:
     """Draws the cells of a stored ``(lat, lon)`` field that are true in one colour."""
-    paint(axes, np.where(where, 0.0, np.nan), grid, ListedColormap([colour]), Normalize(0, 1))
+    paint(axes, np.where(where, np.float32(0), np.float32(np.nan)), grid, ListedColormap([colour]), Normalize(0, 1))
 
 
 def coast(axes: Axes, land: NDArray[np.bool_], grid: Grid) -> None:

@@ -89,6 +89,7 @@ def run(
     reader = Reader.open(cube, land, parts)
     fitted = models.load(model, tracking, reader.target, reader.features)
     _refuse_other_split(model, parts)
+    _refuse_other_date(evaluate, reader)
     begin(output)
     with compute.cluster(cluster or Cluster()) as engine:
         tally, drawn = _tally(engine, reader, fitted, evaluate)
@@ -116,6 +117,14 @@ def _refuse_other_split(model: str, parts: str) -> None:
     if trained_with != given:
         fact = f"was trained with the split {trained_with}, {parts} is {given}"
         raise DataError(model, [f"{fact}: it may have seen what is to be scored; give its own split, or train again"])
+
+
+def _refuse_other_date(evaluate: Evaluate, reader: Reader) -> None:
+    """A wish that cannot be drawn is refused before anything is scored."""
+    from lstfill.evaluate.evaluator import nearest_step
+
+    if evaluate.map_date is not None:
+        nearest_step(reader.grid.time, evaluate.map_date)
 
 
 def _tally(engine: Engine, reader: Reader, fitted: Model, evaluate: Evaluate) -> tuple[Tally, Chunk]:
