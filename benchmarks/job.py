@@ -19,7 +19,6 @@ def run(setting: Setting, *, pipeline: bool = True) -> dict[str, Any]:
         setting: the cube and what else is there.
         pipeline: also by ``kfp.local``.
     """
-    setting.modules  # noqa: B018 - the small runs that fill it come first
     runs, chain = _ours(setting)
     found: dict[str, Any] = {
         "cube": cubes.describe(setting.cube),

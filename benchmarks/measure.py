@@ -15,6 +15,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 1800
+OURS = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+"""Environment that leads to this checkout, whatever is installed."""
 
 
 class BenchError(Exception):
@@ -66,7 +68,7 @@ def measured(
     with tempfile.TemporaryDirectory(prefix="lstfill-bench-") as place:
         task = {"work": work, "arguments": dict(arguments), "modules": list(modules)}
         (Path(place) / "task.json").write_text(json.dumps(task), encoding="utf-8")
-        run([sys.executable, "-m", "benchmarks.child", place], cwd=Path(place), env=env, name=work)
+        run([sys.executable, "-m", "benchmarks.child", place], cwd=Path(place), env={**OURS, **(env or {})}, name=work)
         done = json.loads((Path(place) / "done.json").read_text(encoding="utf-8"))
     imports = done.pop("imports")
     return Measured(**done, imports_wall_s=imports["wall_s"], imports_cpu_s=imports["cpu_s"])
@@ -84,8 +86,7 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = No
     Raises:
         BenchError: if it fails or takes more than half an hour.
     """
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])  # this checkout, whatever is installed
-    surroundings = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})}
+    surroundings = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})}
     try:
         ended = subprocess.run(
             command, cwd=cwd, env=surroundings, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
