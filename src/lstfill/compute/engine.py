@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -11,7 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 IN_FLIGHT_PER_WORKER = 2
-"""One item at work and one waiting: a worker never idles, and never holds more than that."""
+"""One task at work and one waiting: a worker never idles, and never holds more than that."""
 
 
 class _Submitted(Protocol):
@@ -19,21 +20,24 @@ class _Submitted(Protocol):
     def cancel(self) -> Any: ...
 
 
-Opened = Callable[[Callable[[Any], Any]], AbstractContextManager[Callable[[Any], _Submitted]]]
+Opened = Callable[[Callable[[Any], Any]], AbstractContextManager[Callable[[Sequence[Any]], _Submitted]]]
 
 
 class Engine:
     """Maps functions over items with a bounded number in flight."""
 
-    def __init__(self, opened: Opened, workers: Callable[[], int]) -> None:
+    def __init__(self, opened: Opened, workers: Callable[[], int], items_a_task: Callable[[], int] = lambda: 1) -> None:
         """Keeps what it is given.
 
         Args:
-            opened: takes a function to the workers, once for all items; gives what submits an item to it.
-            workers: how many items are worked on at a time.
+            opened: takes a function to the workers, once for all items; gives what submits a task of a few items to
+                it, whose results are in their order.
+            workers: how many tasks are worked on at a time.
+            items_a_task: how many items the next task should have.
         """
         self._opened = opened
         self._workers = workers
+        self._items_a_task = items_a_task
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yields ``function(item)`` in the order of the items.
@@ -46,14 +50,20 @@ class Engine:
             Exception: the first failure of ``function``, as it was raised; what is still waiting is cancelled.
         """
         waiting: deque[_Submitted] = deque()
+        left = iter(items)
         with self._opened(function) as submit:
             try:
-                for item in items:
-                    waiting.append(submit(item))
+                while task := list(itertools.islice(left, self._items_a_task())):
+                    waiting.append(submit(task))
                     if len(waiting) >= IN_FLIGHT_PER_WORKER * self._workers():
-                        yield waiting.popleft().result()
+                        yield from waiting.popleft().result()
                 while waiting:
-                    yield waiting.popleft().result()
+                    yield from waiting.popleft().result()
             finally:
                 for future in waiting:
                     future.cancel()
+
+
+def each(function: Callable[[Any], Any], task: Sequence[Any]) -> list[Any]:
+    """What a worker does with the items of a task."""
+    return [function(item) for item in task]

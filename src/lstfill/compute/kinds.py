@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
-from lstfill.compute.engine import Engine
+from lstfill.compute.engine import Engine, each
 from lstfill.compute.memory import bound_arenas
 from lstfill.config import Cluster
 from lstfill.errors import LstfillError
@@ -37,7 +37,9 @@ def cluster(config: Cluster) -> Iterator[Engine]:
 def _threads(config: Cluster) -> Iterator[Engine]:
     pool = ThreadPoolExecutor(config.workers, thread_name_prefix="lstfill")
     try:
-        yield Engine(lambda function: nullcontext(lambda item: pool.submit(function, item)), lambda: config.workers)
+        yield Engine(
+            lambda function: nullcontext(lambda task: pool.submit(each, function, task)), lambda: config.workers
+        )
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
