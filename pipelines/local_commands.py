@@ -78,8 +78,10 @@ def _load(options: argparse.Namespace) -> Config:
 
 
 def _run_in(config: Config, place: Workspace, options: argparse.Namespace) -> None:
+    from lstfill.steps import process
     from pipelines.local import run
 
+    process.settle()
     # Bound to the stream of now: while the pipeline runs, standard output goes to its log.
     progress = functools.partial(_show_step, Console(file=sys.stdout, highlight=False, soft_wrap=True))
     summary = run(config, place, cache=options.cache, on_step=progress, in_containers=options.docker).to_dict()
