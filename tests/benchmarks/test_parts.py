@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks import parts
+from benchmarks.bare import Clock
 from lstfill.preprocess import Samples, shuffle
 
 
@@ -15,3 +16,13 @@ def test_two_passes_give_the_order_of_one():
     expected = shuffle(samples, 0)
     np.testing.assert_array_equal(np.concatenate([shard.cell for shard in made]), expected.cell)
     np.testing.assert_array_equal(np.concatenate([shard.x for shard in made]), expected.x)
+
+
+def test_both_ways_are_counted_and_take_turns():
+    order, clock = [], Clock()
+    for ours_first in (True, False):
+        turns = parts.Turns(clock, ours_first)
+        found = turns("read", 8, lambda: order.append("ours") or 1, lambda: order.append("bare"))
+        assert found == 1
+    assert order == ["ours", "bare", "bare", "ours"]
+    assert {name: row["size"] for name, row in clock.rows.items()} == {"read ours": 16, "read bare": 16}
