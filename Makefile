@@ -98,12 +98,6 @@ e2e: ## all of it: cluster, images, installation, demo, checks
 # What a run costs: benchmarks/README.md. BENCH_CUBE names a cube (with its truth beside it), BENCH_TOOLS a directory of
 # other programs, PEER_PYTHON the interpreter of the peer's environment or `make`; each may be left out.
 .PHONY: bench bench-start bench-job bench-parts bench-workers bench-remote bench-growth
-BENCH_CUBE ?=
-BENCH_TOOLS ?=
-PEER_PYTHON ?=
-BENCH_REPEATS ?= 3
-export BENCH_CUBE BENCH_TOOLS PEER_PYTHON BENCH_REPEATS
-
 bench: $(READY) ## measure time and memory, and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
