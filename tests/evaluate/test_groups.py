@@ -42,6 +42,12 @@ def test_gap_sizes_equal_a_flood_fill(gap):
     np.testing.assert_array_equal(gap_size(gap), flood_fill_sizes(gap))
 
 
+def test_sizes_of_some_cells_are_those_of_all():
+    gap = np.random.default_rng(0).random((3, 9, 8)) < 0.6
+    cells = np.nonzero(~gap | (np.arange(8) > 4))
+    np.testing.assert_array_equal(gap_size(gap, cells), gap_size(gap)[cells])
+
+
 def test_corners_and_dates_do_not_join_gaps():
     gap = np.array([[[1, 0], [0, 1]], [[1, 1], [0, 1]]], bool)
     assert gap_size(gap).tolist() == [[[1, 0], [0, 1]], [[3, 3], [0, 3]]]

@@ -275,7 +275,7 @@ def _observed(name: ScoredSet, chunk: Chunk) -> NDArray[np.floating]:
 
 
 def _gap_classes(chunk: Chunk, cells: Cells) -> NDArray[np.int8]:
-    return gap_size_class(gap_size(chunk.land[None] & ~chunk.visible())[cells])
+    return gap_size_class(gap_size(chunk.land[None] & ~chunk.visible(), cells))
 
 
 def _flags(chunk: Chunk, flag: NDArray[np.uint8]) -> NDArray[np.int64]:

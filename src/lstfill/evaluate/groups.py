@@ -9,6 +9,8 @@ import numpy as np
 from lstfill.cube.geometry import SEASONS, band_labels, latitude_band, season
 
 if TYPE_CHECKING:
+    from types import EllipsisType
+
     from numpy.typing import NDArray
 
     from lstfill.cube.chunk import Chunk
@@ -21,7 +23,7 @@ LABELS: dict[str, tuple[str, ...]] = {"latitude": band_labels(), "season": SEASO
 SIZES = tuple(len(labels) for labels in LABELS.values())
 
 
-def gap_size(gap: NDArray[np.bool_]) -> NDArray[np.int64]:
+def gap_size(gap: NDArray[np.bool_], at: tuple[NDArray[np.intp], ...] | EllipsisType = ...) -> NDArray[np.int64]:
     """Number of cells of the gap that each cell lies in.
 
     A gap is a region of cells of one date that touch each other along lat or lon (not at corners). Sizes hold within
@@ -29,9 +31,10 @@ def gap_size(gap: NDArray[np.bool_]) -> NDArray[np.int64]:
 
     Args:
         gap: cells without a visible value ``(time, lat, lon)``.
+        at: index along time, lat and lon of the cells that are asked for, each ``(n,)``; all of them by default.
 
     Returns:
-        Sizes ``(time, lat, lon)`` in cells; 0 where there is no gap.
+        Sizes in cells ``(n,)``, or ``(time, lat, lon)`` of all; 0 where there is no gap.
     """
     from scipy import ndimage
 
@@ -40,7 +43,7 @@ def gap_size(gap: NDArray[np.bool_]) -> NDArray[np.int64]:
     region, _ = ndimage.label(gap, touching)
     cells = np.bincount(region.ravel())
     cells[0] = 0
-    sizes: NDArray[np.int64] = cells[region]
+    sizes: NDArray[np.int64] = cells[region[at]]
     return sizes
 
 

@@ -89,7 +89,7 @@ def run(
     reader = Reader.open(cube, land, parts)
     fitted = models.load(model, tracking, reader.target, reader.features)
     _refuse_other_split(model, parts)
-    _refuse_other_date(evaluate, reader)
+    _refuse_date(evaluate, reader)
     begin(output)
     with compute.cluster(cluster or Cluster()) as engine:
         tally, drawn = _tally(engine, reader, fitted, evaluate)
@@ -119,7 +119,7 @@ def _refuse_other_split(model: str, parts: str) -> None:
         raise DataError(model, [f"{fact}: it may have seen what is to be scored; give its own split, or train again"])
 
 
-def _refuse_other_date(evaluate: Evaluate, reader: Reader) -> None:
+def _refuse_date(evaluate: Evaluate, reader: Reader) -> None:
     """A wish that cannot be drawn is refused before anything is scored."""
     from lstfill.evaluate.evaluator import nearest_step
 
