@@ -78,3 +78,8 @@ def test_a_failure_reaches_the_reader(pool):
 
     with pytest.raises(ValueError, match=r"\(0, 0, 0\)"):
         list(gather.gather(needs(3), broken, pool))
+
+
+@pytest.mark.parametrize(("chunk_bytes", "threads"), [(2**20, 4), (30 * 2**20, 2), (51 * 2**20, 1), (2**30, 1)])
+def test_large_chunks_are_read_by_fewer_threads(chunk_bytes, threads):
+    assert gather.readers(needs(3, itemsize=chunk_bytes // 2)) == threads

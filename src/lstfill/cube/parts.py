@@ -7,6 +7,7 @@ the one can lie in several of the other, and the other way round. All of this is
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,6 +116,11 @@ class Part:
     def nbytes(self) -> int:
         """Bytes of its values in the work cube."""
         return self.layout.itemsize * int(np.prod([axis.cells(chunk).size for _, axis, chunk in self._each()]))
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of the whole chunk of the source, which is decoded for it."""
+        return self.layout.itemsize * math.prod(axis.size for axis in self.layout.axes.values())
 
     def places(self, window: Window) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Where in a window's values its own go, and which of its own these are, each as an index of an array."""

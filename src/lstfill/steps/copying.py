@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lstfill.config import Source
 from lstfill.cube import DIMS, Recipe, Window, assert_source, normalise, positions, select
 from lstfill.cube.parts import Axis, Layout, Part, Triple, join, regions, windows_of
-from lstfill.steps.gather import AHEAD, gather
+from lstfill.steps.gather import gather, readers
 from lstfill.storage import stores
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ TASK_WINDOWS = 16
 """Windows of a task, or more where a region has more: enough to read ahead of, few enough for workers to share."""
 FINISHING = 2
 """Windows of a task that are digested and written while the next ones are read."""
+FINISHING_BYTES = 64 * 2**20
+"""Bound on their values, in bytes; one window alone may be larger."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,14 @@ class Copy:
         """
         windows, needs = self._plan(task)
         out_of_range: list[int] = []
-        done: list[tuple[str, int]] = []
-        finishing: deque[Future[tuple[str, int]]] = deque()
-        pool = ThreadPoolExecutor(AHEAD + FINISHING, thread_name_prefix="copy")
+        reading = ThreadPoolExecutor(readers(needs), thread_name_prefix="read")
+        finishing = ThreadPoolExecutor(FINISHING, thread_name_prefix="finish")
         try:
-            for window, parts in zip(windows, gather(needs, self._reader(out_of_range), pool), strict=True):
-                finishing.append(pool.submit(self._finish, window, _joined(window, parts)))
-                if len(finishing) > FINISHING:
-                    done.append(finishing.popleft().result())
-            done += [future.result() for future in finishing]
+            found = gather(needs, self._reader(out_of_range), reading)
+            done = list(_a_few_at_once(finishing, self._finish, windows, found))
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for pool in (reading, finishing):
+                pool.shutdown(wait=True, cancel_futures=True)
         digests = {window.start: digest for window, (digest, _) in zip(windows, done, strict=True)}
         return Copied(digests, sum(out_of_range), sum(observed for _, observed in done))
 
@@ -154,6 +153,22 @@ def _layout(ds: xr.Dataset, recipe: Recipe, where: dict[str, NDArray[np.int64]])
     stored = dict(zip(DIMS, stores.source_chunks(ds, recipe.name), strict=True))
     axes = {dim: Axis(where[dim], stored[dim]) for dim in recipe.dims}
     return Layout(recipe.name, recipe.dtype.itemsize, axes)
+
+
+def _a_few_at_once(
+    pool: Executor, finish: Callable[..., tuple[str, int]], windows: list[Window], found: Iterator[dict[Part, Any]]
+) -> Iterator[tuple[str, int]]:
+    """Finishes windows in threads, in order; while large ones are, no further one is put together."""
+    under_way: deque[tuple[int, Future[tuple[str, int]]]] = deque()
+    for window in windows:
+        values = _joined(window, next(found))
+        size = sum(part.nbytes for part in values.values())
+        while under_way and (len(under_way) >= FINISHING or sum(n for n, _ in under_way) + size > FINISHING_BYTES):
+            yield under_way.popleft()[1].result()
+        under_way.append((size, pool.submit(finish, window, values)))
+        del values
+    for _, future in under_way:
+        yield future.result()
 
 
 def _joined(window: Window, parts: dict[Part, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -15,6 +15,8 @@ AHEAD = 4
 """Parts that are read before their window is due: what hides the time that a distant store takes to answer."""
 AHEAD_BYTES = 32 * 2**20
 """No further part is read ahead once these are held, in bytes."""
+READING_BYTES = 64 * 2**20
+"""Chunks of the source that are fetched and decoded at once, in bytes when decoded; one may be larger."""
 
 
 def gather(needs: Sequence[Sequence[Part]], read: Callable[[Part], Read], pool: Executor) -> Iterator[dict[Part, Read]]:
@@ -42,11 +44,14 @@ def gather(needs: Sequence[Sequence[Part]], read: Callable[[Part], Read], pool: 
             reading[part] = pool.submit(read, part)
             if first[part] > number:
                 ahead.append(part)
-        yield {part: reading[part].result() for part in parts}
         uses.subtract(parts)
-        for part in parts:
-            if not uses[part]:
-                del reading[part]
+        yield {part: (reading[part] if uses[part] else reading.pop(part)).result() for part in parts}
+
+
+def readers(needs: Sequence[Sequence[Part]]) -> int:
+    """Threads that may read at once, so that large chunks are fetched and decoded one by one."""
+    largest = max(part.chunk_bytes for parts in needs for part in parts)
+    return max(1, min(AHEAD, READING_BYTES // largest))
 
 
 def _room(ahead: deque[Part]) -> bool:
