@@ -8,12 +8,13 @@ import xarray as xr
 
 from lstfill import split as splits
 from lstfill.config import Block, Buffer, HeldOutGaps, Split, WorkChunks
-from lstfill.cube import Window
+from lstfill.cube import Window, chunk_windows
 from lstfill.errors import DataError, StoreError
 from lstfill.steps import reader, split
 from lstfill.steps.reader import Reader
 from lstfill.storage import stores
 from tests.steps.chain import (
+    CHUNKS,
     CLOUDS,
     FEATURE,
     GAP,
@@ -205,3 +206,17 @@ def test_what_has_no_land_is_not_read(data, monkeypatch):
     _, coarse = parted(data, held_out_gaps=CLOUDS)
     np.testing.assert_array_equal(fine.array("parts", "part"), coarse.array("parts", "part"))
     np.testing.assert_array_equal(fine.array("parts", "held_out"), coarse.array("parts", "held_out"))
+
+
+def test_without_clouds_each_chunk_is_read_once_however_long_the_cube(data, monkeypatch):
+    monkeypatch.setattr(reader, "COLUMN_CELLS", SHAPE[0] * 72)  # columns would cut every chunk
+    real, reads = stores.read, []
+
+    def counted(uri, window, names, **options):
+        reads.extend(window.start for name in names if name == TARGET)
+        return real(uri, window, names, **options)
+
+    monkeypatch.setattr(stores, "read", counted)
+    parted(data)
+    with_land = [w.start for w in chunk_windows(SHAPE, CHUNKS) if land()[w.slices[1:]].any()]
+    assert sorted(reads) == sorted(with_land)

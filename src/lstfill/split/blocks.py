@@ -75,6 +75,8 @@ class SplitTable:
         """Part of each cell of a window ``(time, lat, lon)``; the same cell gets the same part in every window."""
         if self.parts is None:
             return self._draw_cells(window)
+        if self.whole_blocks:
+            return self._repeat_blocks(window)
         axes = [self._axis(dim, window.start[dim], window.stop[dim]) for dim in range(3)]
         ranges = [near for _, near in axes]
         padded = np.concatenate([self.parts] * 3, axis=2) if self.periodic_lon else self.parts
@@ -121,6 +123,14 @@ class SplitTable:
         for step in range(window.shape[0]):
             cells = Window((t0 + step, y0, x0), (t0 + step + 1, y1, x1)).cell_index(self.shape)
             parts[step] = _at(uniform(cells[0], self.seed, "split.cell"), self.fractions)
+        return parts
+
+    def _repeat_blocks(self, window: Window) -> NDArray[np.int8]:
+        """Repeats each block's part as often as the window has cells of the block, along one axis after the other."""
+        parts: NDArray[np.int8] = np.asarray(self.parts)
+        for axis, (start, stop, step) in enumerate(zip(window.start, window.stop, self.block, strict=True)):
+            cells = np.bincount(np.arange(start, stop) // step, minlength=parts.shape[axis])
+            parts = np.repeat(parts, cells, axis=axis)
         return parts
 
     def _axis(self, dim: int, start: int, stop: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:

@@ -14,10 +14,10 @@ from lstfill import split as splits
 from lstfill.artifacts import Pointer
 from lstfill.compute import Engine
 from lstfill.config import Cluster, Split
-from lstfill.cube import Chunk, Window, is_global_lon
+from lstfill.cube import Chunk, Window, chunk_windows, is_global_lon
 from lstfill.split import GapTable, SplitTable
 from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
-from lstfill.steps.reader import Reader, Triple, columns_of, require
+from lstfill.steps.reader import Grid, Reader, Triple, columns_of, require
 from lstfill.storage import stores
 
 
@@ -67,7 +67,7 @@ def run(split: Split, *, cube: str, land: str, output: str, cluster: Cluster | N
     refuse_own_input(output, cube, land)
     reader = Reader.open(cube, land)
     require(cube, split.held_out_gaps.variables(), "for split.held_out_gaps")
-    windows = columns_of(reader.grid)
+    windows = _windows(split, reader.grid)
     shape = windows[0].shape
     windows = [window for window in windows if reader.land_in(window).any()]  # nothing is learnt or held out elsewhere
     table = splits.draw_blocks(reader.grid.shape, split, periodic_lon=is_global_lon(reader.grid.lon))
@@ -89,6 +89,11 @@ def run(split: Split, *, cube: str, land: str, output: str, cluster: Cluster | N
     splits.assert_no_empty(table, by_part)
     table = splits.reached(table, by_part)
     return _commit(split, table, hidden, held_out, cube, land, output)
+
+
+def _windows(split: Split, grid: Grid) -> list[Window]:
+    """Chunks, which are read once; gaps of cloud shape need a cell's whole series, for which long chunks are cut."""
+    return columns_of(grid) if split.held_out_gaps.kind == "clouds" else chunk_windows(grid.shape, grid.chunks)
 
 
 def _hidden(split: Split, reader: Reader, engine: Engine, windows: list[Window]) -> _Hidden:
