@@ -21,11 +21,13 @@ class StoredShards:
         uri: address of the samples.
         part: ``train``, ``validation`` or ``test``.
         count: samples of the part.
+        identity: of the store, from its provenance; with it the store is opened once.
     """
 
     uri: str
     part: str
     count: int
+    identity: str = ""
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -38,12 +40,12 @@ class StoredShards:
     def read(self, shard: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features ``(n, f)`` and target ``(n,)`` of one shard, in stored units."""
         rows = self._rows(shard)
-        x = stores.read_block(self.uri, f"{self.part}_x", (rows, slice(None)))
-        return x, stores.read_block(self.uri, f"{self.part}_y", (rows,))
+        x = stores.read_block(self.uri, f"{self.part}_x", (rows, slice(None)), identity=self.identity)
+        return x, stores.read_block(self.uri, f"{self.part}_y", (rows,), identity=self.identity)
 
     def cells(self, shard: int) -> NDArray[np.int64]:
         """C-order index of the samples' cells in the cube ``(n,)``."""
-        return stores.read_block(self.uri, f"{self.part}_cell", (self._rows(shard),))
+        return stores.read_block(self.uri, f"{self.part}_cell", (self._rows(shard),), identity=self.identity)
 
     def _rows(self, shard: int) -> slice:
         return slice(shard * SHARD_SAMPLES, shard * SHARD_SAMPLES + self.sizes[shard])

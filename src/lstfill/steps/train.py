@@ -132,8 +132,8 @@ def _view(samples: str, origin: Mapping[str, Any]) -> TrainingView:
     facts = origin["facts"]
     statistics = Statistics.from_dict(facts["statistics"])
     return TrainingView(
-        train=StoredShards(samples, "train", facts["samples"]["train"]),
-        validation=StoredShards(samples, "validation", facts["samples"]["validation"]),
+        train=_stored(samples, origin, "train"),
+        validation=_stored(samples, origin, "validation"),
         target=facts["target"],
         features=tuple(facts["features"]),
         units=facts["units"],
@@ -142,6 +142,10 @@ def _view(samples: str, origin: Mapping[str, Any]) -> TrainingView:
         impute=facts["impute"],
         provenance={"lineage": origin["lineage"], "config_hash": origin["config_hash"], "version": origin["version"]},
     )
+
+
+def _stored(samples: str, origin: Mapping[str, Any], part: str) -> StoredShards:
+    return StoredShards(samples, part, origin["facts"]["samples"][part], origin["identity"])
 
 
 def _kept(view: TrainingView, scratch: Path) -> TrainingView:
@@ -157,9 +161,9 @@ def _spread(model: Model, samples: str, origin: Mapping[str, Any]) -> Any:
     from lstfill.model.calibration import measure_spread
 
     facts = origin["facts"]
-    validation = StoredShards(samples, "validation", facts["samples"]["validation"])
+    validation = _stored(samples, origin, "validation")
     rows = facts["shape"][1], facts["shape"][2]
-    lat = stores.read_block(samples, "lat")
+    lat = stores.read_block(samples, "lat", identity=origin["identity"])
     return measure_spread(_residuals(model, validation, lat, rows), "validation")
 
 
