@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import math
 import operator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -148,7 +149,9 @@ def _tally(engine: Engine, reader: Reader, fitted: Model, evaluate: Evaluate) ->
 def _columns(grid: Grid) -> list[list[Window]]:
     """Windows that read each chunk once, those of the same cells together, in the order of time."""
     dates = min(grid.chunks[0], grid.shape[0])
-    boxes = column_windows((dates, *grid.shape[1:]), grid.chunks, reader_of.COLUMN_CELLS)
+    # Scoring holds some 70 bytes a cell: half of what others take, unless that would cut a chunk in two.
+    cells = min(reader_of.COLUMN_CELLS, max(reader_of.COLUMN_CELLS // 2, math.prod(grid.chunks)))
+    boxes = column_windows((dates, *grid.shape[1:]), grid.chunks, cells)
     starts = range(0, grid.shape[0], dates)
     return [
         [Window((start, *box.start[1:]), (min(start + dates, grid.shape[0]), *box.stop[1:])) for start in starts]
