@@ -233,7 +233,7 @@ class Train(Section):
         None,
         description="a model to use as it is, nothing is fitted: models:/name@alias or a model directory's address",
     )
-    epochs: Positive = Field(10, description="most passes over the training samples")
+    epochs: Positive = Field(10, description="most passes over the training samples; a line of millions needs fewer")
     batch_size: Positive = Field(8192, description="samples a step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         0.1, description="of Adam at the start; it decays to 1 % by a cosine over the epochs"

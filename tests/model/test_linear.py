@@ -209,3 +209,27 @@ def test_a_line_needs_something_to_lie_over():
     without = dataclasses.replace(view(50), features=())
     with pytest.raises(ConfigError, match=r"needs a feature: name at least one in source\.features"):
         LinearModel().fit(without, Train(), no_fit)
+
+
+@pytest.mark.parametrize(
+    ("n", "section", "epochs"),
+    [
+        (2000, {}, 10),  # a few batches an epoch
+        (8192 * 500, {}, 4),
+        (8192 * 500 + 1, {"epochs": 3}, 3),
+        (8192 * 2000, {}, 1),
+        (8192 * 500, {"learning_rate": 0.05}, 8),
+        (8192 * 500, {"learning_rate": 1e-12}, 10),
+        (4096 * 500, {"batch_size": 4096, "epochs": 50}, 4),
+    ],
+)
+def test_a_line_of_many_samples_needs_fewer_epochs(n, section, epochs):
+    class Counted:
+        sizes = (n - 1, 1)
+
+    few = dataclasses.replace(view(), train=Counted())
+    asked = []
+    LinearModel().fit(
+        few, Train(**section), lambda network, _, config: asked.append(config) or no_fit(network, few, config)
+    )
+    assert asked == [Train(**{**section, "epochs": epochs})]

@@ -26,6 +26,8 @@ def import_keras() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Its kernels round differently from machine to machine, and a small network gains nothing from them.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # Nor from several threads for one small operation, which wait for each other by spinning.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     import keras
 
     backend = keras.backend.backend()
