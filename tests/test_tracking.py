@@ -265,16 +265,6 @@ class TestRun:
         assert "keeps a = 1, not 2" in caplog.text
         assert client_of(store).get_run(run.run_id).data.params == {"a": "1"}
 
-    def test_a_figure(self, store, tmp_path):
-        from matplotlib.figure import Figure
-
-        figure = Figure()
-        figure.add_subplot().plot([1, 2])
-        with tracking.open_run(store, "figure", "r") as run:
-            run.log_figure(figure, "figures/loss.png")
-        local = client_of(store).download_artifacts(run.run_id, "figures/loss.png", str(tmp_path))
-        assert Path(local).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-
     def test_files_go_in_one_request_as_they_are(self, store, tmp_path, monkeypatch):
         picture, page = bytes(range(256)), f"<p>° from https://me:{SECRET}@host/c.zarr</p>"
         with tracking.open_run(store, "files", "r") as run:

@@ -23,6 +23,9 @@ Triple = tuple[int, int, int]
 COLUMN_CELLS = 2_000_000
 """Cells of a window over all times: enough to keep NumPy busy, and 8 MB a float32 variable however long the cube is."""
 
+KEPT_LAND_CELLS = 32_000_000
+"""A mask of no more cells is read once a process, which takes a byte each; a larger one, with each window."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -132,6 +135,8 @@ class Reader:
         """The mask in one window ``(lat, lon)``; before it is made, every cell is land."""
         if self.land is None:
             return np.ones(window.shape[1:], bool)
+        if self.grid.lat.size * self.grid.lon.size <= KEPT_LAND_CELLS:
+            return _land_of(self.land, self.identities[1])[window.slices[1:]]
         land: NDArray[np.bool_] = stores.read(self.land, window, ["land"], identity=self.identities[1])["land"]
         return land
 
@@ -150,6 +155,12 @@ def _grid_of(uri: str, identity: str) -> Grid:  # noqa: ARG001 - part of the key
         target = stores.provenance(uri)["facts"]["target"]
         chunks: Any = stores.source_chunks(ds, target)
         return Grid(ds["time"].to_numpy(), ds["lat"].to_numpy(), ds["lon"].to_numpy(), chunks)
+
+
+@functools.lru_cache(maxsize=1)
+def _land_of(uri: str, identity: str) -> NDArray[np.bool_]:
+    """The whole of a mask; read once a process."""
+    return stores.read_block(uri, "land", identity=identity)
 
 
 @functools.lru_cache(maxsize=8)

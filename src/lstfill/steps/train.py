@@ -179,9 +179,8 @@ def _residuals(
 def _record(train: Train, model: Model, history: History, active: RunHandle, directory: Path) -> dict[str, Any]:
     from lstfill.train import loss_figure
 
-    figure = loss_figure(history)
-    figure.savefig(directory / "loss.png", dpi=120)
-    active.log_figure(figure, "figures/loss.png")
+    loss_figure(history).savefig(directory / "loss.png", dpi=120)
+    active.log_files({"figures/loss.png": (directory / "loss.png").read_bytes()})
     active.log_directory(directory / "tensorboard", "tensorboard")
     best = history.best_epoch - 1
     active.log_metrics({"best_epoch": history.best_epoch, "best_val_loss": history.val_loss[best]})

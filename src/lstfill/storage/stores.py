@@ -191,9 +191,8 @@ def read(uri: str, window: Window, names: Iterable[str], *, identity: str = "") 
     Raises:
         StoreError: as ``provenance``; or if a variable is not there.
     """
-    group, cut = _whole_group(uri, identity), window.indexers
+    arrays, cut = _arrays(uri, names, identity), window.indexers
     with explained(uri, options_of(uri)):
-        arrays = {name: _member(uri, group, name) for name in names}
         return {
             name: array[tuple(cut.get(dim, slice(None)) for dim in dims_of(array))] for name, array in arrays.items()
         }
@@ -211,9 +210,9 @@ def read_block(uri: str, name: str, block: tuple[slice, ...] = (), *, identity: 
     Raises:
         StoreError: as ``read``.
     """
-    group = _whole_group(uri, identity)
+    array = _arrays(uri, [name], identity)[name]
     with explained(uri, options_of(uri)):
-        values: NDArray[Any] = _member(uri, group, name)[block or ...]
+        values: NDArray[Any] = array[block or ...]
         return values
 
 
@@ -235,8 +234,16 @@ def _remove_root(uri: str) -> None:
     s3_filesystem(options_of(uri)).call_s3("delete_objects", Bucket=bucket, Delete={"Objects": names, "Quiet": True})
 
 
-def _whole_group(uri: str, identity: str) -> Any:
-    return _known_group(uri, identity, os.getpid()) if identity else _open_whole_group(uri)
+def _arrays(uri: str, names: Iterable[str], identity: str) -> dict[str, Any]:
+    if identity:
+        return {name: _known_member(uri, identity, name, os.getpid()) for name in names}
+    group = _open_whole_group(uri)
+    return {name: _member(uri, group, name) for name in names}
+
+
+@functools.lru_cache(maxsize=64)
+def _known_member(uri: str, identity: str, name: str, pid: int) -> Any:
+    return _member(uri, _known_group(uri, identity, pid), name)
 
 
 @functools.lru_cache(maxsize=16)
@@ -304,7 +311,8 @@ def _gone(uri: str) -> str:
 
 def _member(uri: str, group: Any, name: str) -> Any:
     try:
-        return group[name]
+        with explained(uri, options_of(uri)):
+            return group[name]
     except KeyError:
         names = ", ".join(sorted(group.array_keys()))
         raise StoreError(f"there is no variable {name!r} in {shown(uri)}; there are {names}") from None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from lstfill.errors import TrackingError
 from lstfill.tracking.client import connect, error_code, translated
@@ -18,9 +18,6 @@ from lstfill.tracking.lineage import lineage_inputs, lineage_tags
 from lstfill.tracking.models import LoggedModel, log_model
 from lstfill.tracking.uri import artifact_root, redact
 from lstfill.tracking.values import metrics, parameters
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _log = logging.getLogger(__name__)
 
@@ -188,11 +185,6 @@ class RunHandle:
             entries = [Metric(name, value, now, step) for name, value in metrics(values).items()]
             for batch in _batches(entries, _METRICS_A_REQUEST):
                 self._client.log_batch(self.run_id, metrics=batch)
-
-    def log_figure(self, figure: Figure, artifact: str, dpi: int = 150) -> None:
-        """Stores a figure, as ``figures/loss.png`` for instance."""
-        with self._doing(f"log {artifact}"):
-            self._client.log_figure(self.run_id, figure, artifact, save_kwargs={"dpi": dpi})
 
     def log_files(self, files: Mapping[str, bytes | str]) -> None:
         """Stores small files in one go, a report with its pictures for instance.
