@@ -46,9 +46,9 @@ def preload(work: str, modules: Sequence[str]) -> Any:
         work: ``module:function``.
         modules: names in the order in which they were loaded; what cannot be imported by its name is left out.
     """
-    from lstfill.compute import bound_arenas
+    from lstfill.steps.process import settle
 
-    bound_arenas()  # before threads start, as the command line does it
+    settle()  # before threads start, as the command line does it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in modules:
