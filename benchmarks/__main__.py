@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     given = os.environ.get
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what a run of lstfill costs.")
-    parser.add_argument("benches", nargs="*", choices=BENCHES, help="which; all of them if none is named")
+    parser.add_argument("benches", nargs="*", type=_name, help=f"of {', '.join(BENCHES)}; all if none is named")
     parser.add_argument("--cube", type=_path, default=given("BENCH_CUBE"), help="a cube, its truth in NAME.truth.zarr")
     parser.add_argument("--tools", type=_path, default=given("BENCH_TOOLS"), help="directory of the other programs")
     parser.add_argument(
@@ -56,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scratch", type=_path, default=given("BENCH_SCRATCH"), help="where stores lie meanwhile")
     parser.add_argument("--results", type=_path, default=HERE, help="directory of the results")
     return parser
+
+
+def _name(text: str) -> str:
+    # Choices of argparse do not know an empty list.
+    if text not in BENCHES:
+        raise argparse.ArgumentTypeError(f"there is no bench {text!r}; there are {', '.join(BENCHES)}")
+    return text
 
 
 def _path(text: str) -> Path | None:

@@ -39,10 +39,11 @@ def run(setting: Setting, *, pipeline: bool = True) -> dict[str, Any]:
 
 
 def _ours(setting: Setting) -> tuple[dict[str, list[Measured]], Chain]:
-    """The steps, all of them once, and again; the last run's stores stay."""
+    """The steps, all of them once, and again from nothing; the last run's stores stay."""
     chain = setting.chain("job")
     runs: dict[str, list[Measured]] = {name: [] for name in STEPS}
     for _ in range(setting.repeats):
+        shutil.rmtree(chain.root, ignore_errors=True)
         for name, one in chain.run_all().items():
             runs[name].append(one)
     return runs, chain

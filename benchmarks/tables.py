@@ -131,7 +131,13 @@ def _fit(fit: Found) -> str:
 
 
 def _missing(not_run: Mapping[str, str]) -> list[str]:
-    return [f"Not run: {name}: {reason.splitlines()[0]}." for name, reason in not_run.items()]
+    return [f"Not run: {name}: {_short(reason)}." for name, reason in not_run.items()]
+
+
+def _short(reason: str) -> str:
+    """The first line, and what a failed program said last."""
+    first, *more = reason.splitlines()
+    return f"{first} {more[-1]}" if more else first
 
 
 def _pipeline(found: Found) -> str:
@@ -169,13 +175,14 @@ def _workers(found: Found) -> list[str]:
             name,
             *(found[name][count]["map_s"] for count in ("1", "2")),
             found[name]["faster"],
+            found[name]["apart"],
             found[name]["same_values"],
             max(found[name][count]["worker_peak_mb"] for count in ("1", "2")),
         )
         for name in ("preprocess", "predict")
     ]
-    header = ("wall past the start of the workers", "one s", "two s", "faster", "same values", "a worker's peak MB")
-    return [table(header, rows)]
+    times = ("one s", "two s", "faster", "two processes apart")
+    return [table(("wall past the start of the workers", *times, "same values", "a worker's peak MB"), rows)]
 
 
 def _parts(found: Found) -> list[str]:

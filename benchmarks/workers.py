@@ -1,4 +1,7 @@
-"""One and two Dask workers on the same work: the time of the map past the start of the cluster, and the bits."""
+"""One and two Dask workers on the same work: the time of the map past the start of the cluster, and the bits.
+
+Beside them, one and two processes that know nothing of each other: what two cores of the machine are worth.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import importlib
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks import cubes
-from benchmarks.chain import OUTPUTS, Chain, step
+from benchmarks.chain import OUTPUTS, WORK, Chain, step
 from benchmarks.measure import measured
 from benchmarks.setting import Setting
 
@@ -35,7 +39,7 @@ def run(setting: Setting, longer: int = LONGER) -> dict[str, Any]:
         runs = {str(count): _with(chain, name, count) for count in COUNTS}
         digests = {run.pop("digest") for run in runs.values()}
         one, two = (runs[str(count)]["map_s"] for count in COUNTS)
-        found[name] = {**runs, "faster": one / two, "same_values": len(digests) == 1}
+        found[name] = {**runs, "faster": one / two, "same_values": len(digests) == 1, "apart": _apart(chain, name)}
     shutil.rmtree(chain.root)
     shutil.rmtree(cube)
     return found
@@ -51,6 +55,27 @@ def _with(chain: Chain, name: str, count: int) -> dict[str, Any]:
     value["digest"] = measured("benchmarks.workers:digest", {"store": places[OUTPUTS[name]]}).value
     shutil.rmtree(places[OUTPUTS[name]])
     return value
+
+
+def _apart(chain: Chain, name: str) -> float:
+    """How much faster two processes with a thread each do the work twice than one process does, one after the other."""
+    one = _side_by_side(chain, name, 1)
+    return 2 * one / _side_by_side(chain, name, 2)
+
+
+def _side_by_side(chain: Chain, name: str, count: int) -> float:
+    """Seconds past imports until so many processes have done the same work, each into a place of its own."""
+
+    def work(number: int) -> float:
+        place = chain.root / f"{name}-apart-{number}.zarr"
+        config = {**chain.config, "cluster": {"kind": "threads", "workers": 1}}
+        arguments = {"name": name, "config": config, "places": {**chain.places, OUTPUTS[name]: str(place)}}
+        ran = measured(WORK, arguments, modules=chain.modules.get(name, ()), env=chain.env)
+        shutil.rmtree(place)
+        return ran.wall_s
+
+    with ThreadPoolExecutor(count) as pool:
+        return max(pool.map(work, range(count)))
 
 
 def timed_step(name: str, config: dict[str, Any], places: dict[str, str], modules: Sequence[str]) -> dict[str, float]:

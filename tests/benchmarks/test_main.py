@@ -36,9 +36,17 @@ def test_a_cube_without_truth_is_refused(tmp_path):
         command.main(["start", "--cube", str(tmp_path / "alone.zarr"), "--results", str(tmp_path)])
 
 
-def test_an_unknown_bench_is_refused(tmp_path):
+def test_an_unknown_bench_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         command.main(["speed", "--results", str(tmp_path)])
+    assert "there is no bench 'speed'; there are start, job" in capsys.readouterr().err
+
+
+def test_all_run_if_none_is_named(cube, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(command, "_bench", lambda name, *_: ran.append(name) or True)
+    assert command.main(["--cube", str(cube), "--results", str(tmp_path)]) == 0
+    assert ran == list(command.BENCHES)
 
 
 def test_the_environment_stands_for_options(cube, tmp_path, benches, monkeypatch):

@@ -52,7 +52,7 @@ def test_why_a_program_is_not_run(tmp_path):
         outside.floor(None, tmp_path)
     with pytest.raises(BenchError, match=r"there is no least_squares_floor\.py"):
         outside.floor(tmp_path, tmp_path)
-    (tmp_path / outside.PEER).touch()
+    (tmp_path / outside.WORKFLOW).touch()
     with pytest.raises(BenchError, match="no interpreter"):
         outside.peer(tmp_path, None, tmp_path, tmp_path)
 
@@ -69,7 +69,7 @@ def test_the_floor_is_read_from_what_it_prints(tmp_path):
 
 def test_the_peer_is_run_by_its_own_interpreter(tmp_path):
     program = f"import json, sys\njson.dump({_said()!r}, open(sys.argv[sys.argv.index('--json') + 1], 'w'))"
-    (tmp_path / outside.PEER).write_text(program)
+    (tmp_path / outside.WORKFLOW).write_text(program)
     found = outside.peer(tmp_path, Path(sys.executable), tmp_path / "cube.zarr", tmp_path)
     assert found["train"]["cpu_s"] == 10
     assert found["whole_wall_s"] > 0
