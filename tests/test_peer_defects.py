@@ -43,7 +43,7 @@ Samples
     samples without a place: tests/steps/test_preprocess.py::test_latitudes_and_lineage_come_along
     the test part reads the train part's samples:
         tests/steps/test_shards.py::test_shards_hold_every_sample_once_and_in_order
-    everything in memory: tests/preprocess/test_shuffling.py::test_memory_holds_no_more_than_the_pending_samples
+    everything in memory: tests/steps/test_preprocess.py::test_memory_holds_a_few_chunks_and_not_the_samples
     the cube is read again for every statistic:
         tests/steps/test_preprocess.py::test_samples_and_statistics_take_one_pass
     local paths only: tests/storage/test_stores.py::test_a_whole_store_gives_back_every_bit

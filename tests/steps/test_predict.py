@@ -14,7 +14,7 @@ from lstfill import mask as masks
 from lstfill.config import Block, Cluster, Evaluate, Mask, Predict, Preprocess, Source, Split, Train
 from lstfill.cube import chunk_windows
 from lstfill.errors import DataError, StoreError
-from lstfill.steps import evaluate, predict
+from lstfill.steps import evaluate, predict, reader
 from lstfill.steps.provenance import origin_of
 from lstfill.storage import stores
 from tests.steps.chain import (
@@ -372,8 +372,11 @@ def finely(filled, tmp_path):
     return other
 
 
-def test_features_are_read_only_where_a_gap_on_land_needs_them(filled, finely, monkeypatch):
+@pytest.mark.parametrize("masks", [["land"], []])
+def test_features_are_read_only_where_a_gap_on_land_needs_them(filled, finely, monkeypatch, masks):
     real, reads = stores.read, []
+    if masks:
+        monkeypatch.setattr(reader, "KEPT_LAND_CELLS", 0)  # a mask too large to keep
 
     def counted(uri, window, names, **options):
         reads.extend((name, window.start) for name in names)
@@ -385,7 +388,7 @@ def test_features_are_read_only_where_a_gap_on_land_needs_them(filled, finely, m
     windows = chunk_windows(SHAPE, FINE)
     needed = [window for window in windows if gap[window.slices].any()]
     assert 0 < len(needed) < len(windows)
-    wanted = [(name, window.start) for name in (TARGET, "land") for window in windows]
+    wanted = [(name, window.start) for name in (TARGET, *masks) for window in windows]
     assert sorted(reads) == sorted(wanted + [(FEATURE, window.start) for window in needed])
     assert differing(finely.values("filled"), filled.values("filled")) == []
 

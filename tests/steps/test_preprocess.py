@@ -214,6 +214,24 @@ def test_what_waits_between_the_passes_is_gone_afterwards(prepared, tmp_path, mo
     assert [path.name for path in there.root.iterdir()] == ["samples.zarr"]
 
 
+def test_memory_holds_a_few_chunks_and_not_the_samples(prepared, tmp_path, monkeypatch):
+    """Between the passes samples wait as files, each of a few chunks."""
+    put, pieces = objects.put_bytes, []
+
+    def watched(uri, data):
+        pieces.append(len(data) if uri.endswith(".bin") else 0)
+        put(uri, data)
+
+    monkeypatch.setattr(sampling, "_PIECE_CELLS", int(np.prod(CHUNKS)))
+    monkeypatch.setattr(objects, "put_bytes", watched)
+    there = prepared.but(root=tmp_path)
+    preprocess.run(there.preprocess, **prepared.inputs("cube", "land", "parts"), output=there.at("samples"))
+    each = samples_of.record(1).itemsize
+    assert sum(pieces) == each * sum(facts_of(there)["samples"].values())
+    assert 0 < max(pieces) <= each * np.prod(CHUNKS)
+    assert differing(there.values("samples"), prepared.values("samples")) == []
+
+
 def test_workers_elsewhere_find_the_pieces_beside_the_output(prepared, tmp_path, monkeypatch):
     """They have the workspace in common with the step, and no disk."""
     threads, put, written = compute.cluster, objects.put_bytes, []
