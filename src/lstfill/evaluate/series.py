@@ -57,6 +57,31 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class _Kept:
+    """What was seen after a window, in two thirds of the memory: one for each window of a column waits for its turn.
+
+    Attributes:
+        value: ``(lat, lon)`` in K.
+        later: days after the window's last date ``(lat, lon)``, of which single precision keeps seven digits.
+        last_day: the window's last date, in days since 1970-01-01.
+    """
+
+    value: NDArray[np.floating]
+    later: NDArray[np.float32]
+    last_day: float
+
+    @classmethod
+    def of(cls, seen: Seen, chunk: Chunk) -> Self:
+        """What was seen after a chunk."""
+        last_day = float(days(chunk.time)[-1])
+        return cls(seen.value, (seen.day - last_day).astype(np.float32), last_day)
+
+    def seen(self) -> Seen:
+        """The same as it was."""
+        return Seen(self.value, self.last_day + self.later.astype(np.float64))
+
+
+@dataclass(frozen=True)
 class Beyond:
     """What a baseline sees of each series outside of a window.
 
@@ -90,7 +115,7 @@ class Series:
             back_in_time: the windows of the column, the last first, of the same cells each.
             sets: which cells are scored.
         """
-        self._after: dict[ScoredSet, list[Seen]] = {name: [] for name in sets}
+        self._after: dict[ScoredSet, list[_Kept]] = {name: [] for name in sets}
         self._before: dict[ScoredSet, Seen] = {}
         total: dict[ScoredSet, NDArray[np.float64]] = {}
         n: dict[ScoredSet, NDArray[np.int64]] = {}
@@ -98,7 +123,7 @@ class Series:
         for chunk in back_in_time:
             for name in sets:
                 visible, after = visible_for(chunk, name), first.get(name, Seen.none(chunk))
-                self._after[name].append(after)
+                self._after[name].append(_Kept.of(after, chunk))
                 first[name] = Seen.first(chunk, visible).or_else(after)
                 total[name] = total.get(name, 0) + np.where(visible, chunk.target, 0).sum(axis=0, dtype=np.float64)
                 n[name] = n.get(name, 0) + np.count_nonzero(visible, axis=0)
@@ -113,7 +138,7 @@ class Series:
         found: dict[ScoredSet, Beyond] = {}
         for name, after in self._after.items():
             before = self._before.get(name, Seen.none(chunk))
-            found[name] = Beyond(self._mean[name], before, after.pop())
+            found[name] = Beyond(self._mean[name], before, after.pop().seen())
             self._before[name] = Seen.last(chunk, visible_for(chunk, name)).or_else(before)
         return found
 

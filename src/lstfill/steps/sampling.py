@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,13 +132,13 @@ def pieces_of_shards(counts: NDArray[np.uint32], size: int) -> Iterator[tuple[Sh
         counts: samples ``(piece, part, range)``.
         size: samples a shard.
     """
+    upto = np.cumsum(counts.reshape(len(counts), -1), axis=1, dtype=np.uint32)
     for shard in samples_of.plan(counts.sum(axis=0, dtype=np.int64), size):
-        first, last = (of.tolist() for of in _edges(counts, shard))
+        start = int(shard.part) * samples_of.RANGES
+        first, last = (_before(upto, start + edge) for edge in shard.ranges)
         yield shard, [(k, a, b) for k, (a, b) in enumerate(zip(first, last, strict=True)) if b > a]
 
 
-def _edges(counts: NDArray[np.uint32], shard: Shard) -> tuple[NDArray[Any], NDArray[Any]]:
-    """First record of the shard's ranges in each piece ``(piece,)``, and the one after the last."""
-    before = counts[:, : shard.part].sum(axis=(1, 2), dtype=np.int64)
-    before += counts[:, shard.part, : shard.ranges[0]].sum(axis=1, dtype=np.int64)
-    return before, before + counts[:, shard.part, slice(*shard.ranges)].sum(axis=1, dtype=np.int64)
+def _before(upto: NDArray[np.uint32], place: int) -> list[int]:
+    """Records of each piece that lie before a place in the order of parts and ranges."""
+    return upto[:, place - 1].tolist() if place else [0] * len(upto)
