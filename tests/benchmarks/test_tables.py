@@ -42,6 +42,7 @@ def results():
     steps = {name: dict(ROW) for name in STEPS}
     slopes = dict.fromkeys([*STEPS, "all steps"], 1.0)
     workers = {"1": {"map_s": 10.0, "worker_peak_mb": 300.0}, "2": {"map_s": 5.5, "worker_peak_mb": 310.0}}
+    workers |= {"faster": 10 / 5.5, "apart": 1.9, "same_values": True}
     found = {
         "job": _job(),
         "growth": {
@@ -51,9 +52,7 @@ def results():
             "slopes": {"time": slopes, "area": slopes},
             "peaks": dict.fromkeys(STEPS, 1.01),
         },
-        "workers": dict.fromkeys(
-            ("preprocess", "predict"), {**workers, "faster": 10 / 5.5, "apart": 1.9, "same_values": True}
-        ),
+        "workers": dict.fromkeys(("preprocess", "predict"), workers),
         "parts": {"rows": {name: {"rate": 1.0, "bound": 2.0, "share": 0.5} for name in MEANING}},
         "remote": {"direct_s": 2.0, "delayed_s": 4.0, "ratio": 2.0, "delay_s": 0.02},
         "start": {"help_s": 0.06, "imports": {name: {"wall_s": 1.0, "cpu_s": 1, "peak_mb": 90} for name in STEPS}},
