@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +38,6 @@ class Samples:
     def take(self, rows: NDArray[np.intp] | slice) -> Samples:
         """The given rows, in the given order."""
         return Samples(self.x[rows], self.y[rows], self.cell[rows])
-
-    @classmethod
-    def concatenate(cls, pieces: Sequence[Self]) -> Self:
-        """The rows of all pieces, one after the other."""
-        return cls(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("x", "y", "cell")))
 
 
 def extract(chunk: Chunk, part: Part, missing: Missing = "drop", selection: Selection | None = None) -> Samples:
