@@ -13,6 +13,17 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from lstfill.clusterconfig import Cluster as Cluster
 from lstfill.errors import ConfigError
+from lstfill.modelconfig import (
+    NEEDS_FEATURES,
+    Boosting,
+    Calibration,
+    Ensemble,
+    Harmonic,
+    Local,
+    Mlp,
+    ModelName,
+    Tiles,
+)
 from lstfill.section import CREDENTIALS, Address, Count, Degrees, Fraction, Maybe, Positive
 from lstfill.section import Section as Section
 
@@ -44,7 +55,13 @@ class Source(Section):
     uri: Address = Field(min_length=1, description="address of the cube: s3://, https:// or a path; Zarr format 2 or 3")
     target: str = Field("land_surface_temperature", description="variable whose gaps are filled")
     features: list[str] = Field(["air_temperature_2m"], description="complete variables the target is learned from")
+    covariates: list[str] = Field(
+        [], description="further variables that models of neighbours use, with time or without: elevation, land cover"
+    )
     extras: list[str] = Field([], description="further variables to carry along: masks, a truth, artificial gaps")
+    select: dict[str, float | str] = Field(
+        {}, description="for each further dimension of a variable, the coordinate to take: {gap_level: 96}"
+    )
     time: Maybe[tuple[str, str]] = Field(None, description="first and last date, both included; null takes all")
     bbox_deg: Maybe[tuple[Degrees, Degrees, Degrees, Degrees]] = Field(
         None, description="west, south, east, north in degrees; west > east crosses the date line; null takes all"
@@ -60,9 +77,9 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        named = [self.target, *self.features]
+        named = [self.target, *self.features, *self.covariates]
         if len(set(named)) != len(named):
-            raise ValueError(f"target and features must differ from each other, got {named}")
+            raise ValueError(f"target, features and covariates must differ from each other, got {named}")
         if self.valid_range_k[0] >= self.valid_range_k[1]:
             raise ValueError(f"valid_range_k must grow, got {list(self.valid_range_k)}: give [lowest, highest] in K")
         if self.bbox_deg and self.bbox_deg[1] >= self.bbox_deg[3]:
@@ -72,8 +89,8 @@ class Source(Section):
         return self
 
     def variables(self) -> list[str]:
-        """Names of all variables of the work cube: target, features, extras, each once."""
-        return list(dict.fromkeys([self.target, *self.features, *self.extras]))
+        """Names of all variables of the work cube: target, features, covariates, extras, each once."""
+        return list(dict.fromkeys([self.target, *self.features, *self.covariates, *self.extras]))
 
 
 class Mask(Section):
@@ -148,6 +165,9 @@ class HeldOutGaps(Section):
     )
     truth: Maybe[str] = Field(None, description="for given: variable with the values behind the gaps")
     gap: Maybe[str] = Field(None, description="for given: variable that is true where a value is hidden")
+    date: Maybe[str] = Field(
+        None, description="for given: the date that truth and gap belong to, where they have no time of their own"
+    )
     seed: Count = Field(0, description="seed of the draw of dates and places")
 
     @model_validator(mode="after")
@@ -228,7 +248,10 @@ class Preprocess(Section):
 class Train(Section):
     """The model and its fit."""
 
-    model: Literal["linear"] = Field("linear", description="linear: one Dense(1) on the features")
+    model: ModelName = Field(
+        "linear", description="linear: one Dense(1) on the features; which of the others suits a cube: docs/models"
+    )
+    compare: list[ModelName] = Field([], description="further models to fit and to score beside, on the same cells")
     pretrained: Maybe[str] = Field(
         None,
         description="a model to use as it is, nothing is fitted: models:/name@alias or a model directory's address",
@@ -244,6 +267,17 @@ class Train(Section):
     seed: Count = Field(0, description="seed of the initial weights and of the order of batches")
     register_as: Maybe[str] = Field(None, description="name in the model registry; null registers nothing")
     alias: Maybe[str] = Field(None, description="alias that the registered version gets")
+    tiles: Tiles = Field(Tiles(), description="pieces that models of neighbours work on")
+    calibration: Calibration = Field(Calibration(), description="where the uncertainty comes from")
+    mlp: Mlp = Field(Mlp(), description="options of model mlp")
+    harmonic: Harmonic = Field(Harmonic(), description="options of model harmonic")
+    boosting: Boosting = Field(Boosting(), description="options of model boosting")
+    local: Local = Field(Local(), description="options of model local")
+    ensemble: Ensemble = Field(Ensemble(), description="options of model ensemble")
+
+    def models(self) -> list[ModelName]:
+        """Names of all models to fit, the one that fills first, each once."""
+        return list(dict.fromkeys([self.model, *self.compare]))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -309,8 +343,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _model_has_features(self) -> Self:
-        if self.train.model == "linear" and not self.source.features:
-            raise ValueError("train.model 'linear' with source.features []: name at least one variable to learn from")
+        wanting = [name for name in self.train.models() if name in NEEDS_FEATURES]
+        if wanting and not self.source.features:
+            fact = f"model {wanting[0]!r} with source.features []"
+            raise ValueError(f"{fact}: name at least one variable to learn from, or choose another model")
         return self
 
     def carried_extras(self) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ class Chunk:
         part: code of the split ``(time, lat, lon)``, int8 (``lstfill.split.Part``); None before the split.
         held_out: values hidden from everything before scoring ``(time, lat, lon)``, bool; None where there are none.
         truth: values behind the held-out gaps ``(time, lat, lon)`` in K; None where the target holds them itself.
+        covariates: name to what else may explain the target ``(time, lat, lon)`` or ``(lat, lon)``: elevation, land
+            cover. Integers are classes, floats are amounts, NaN where missing.
     """
 
     window: Window
@@ -39,11 +42,16 @@ class Chunk:
     part: NDArray[np.int8] | None = None
     held_out: NDArray[np.bool_] | None = None
     truth: NDArray[np.floating] | None = None
+    covariates: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def visible(self) -> NDArray[np.bool_]:
         """Where the target may be seen: land, observed and not held out ``(time, lat, lon)``."""
         seen: NDArray[np.bool_] = np.isfinite(self.target) & self.land[None]
         return seen if self.held_out is None else seen & ~self.held_out
+
+    def hiding(self, cells: NDArray[np.bool_]) -> Self:
+        """The same chunk with more values held out ``(time, lat, lon)``."""
+        return replace(self, held_out=cells if self.held_out is None else self.held_out | cells)
 
     def features_complete(self) -> NDArray[np.bool_]:
         """Where every feature is finite ``(time, lat, lon)``; everywhere if there are no features."""

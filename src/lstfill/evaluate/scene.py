@@ -80,7 +80,7 @@ class Scene:
         planes = self._whole([(piece.place, piece.planes) for piece in pieces])
         features = self._whole([(piece.place, piece.features) for piece in pieces])
         land = planes.pop("land")
-        dated = {name: plane[None] for name, plane in planes.items()}
+        dated: dict[str, Any] = {name: plane[None] for name, plane in planes.items()}
         return Chunk(
             window=Window((0, 0, 0), self.shape),
             shape=self.shape,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -17,6 +18,58 @@ if TYPE_CHECKING:
     from lstfill.cube import Chunk
     from lstfill.model.card import Card
     from lstfill.model.spread import Spread
+
+
+class Reach(Enum):
+    """What a model must be given of the cube to predict a cell.
+
+    Attributes:
+        CELL: its features, wherever it lies.
+        PLACE: its features, date and coordinates.
+        TILE: all dates of a tile with what is visible around the cell; predictions differ with what is hidden.
+    """
+
+    CELL = "cell"
+    PLACE = "place"
+    TILE = "tile"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A piece of the cube over all dates, with what it sees beyond its edges.
+
+    Attributes:
+        chunk: cells of the tile and of its margin; what must not be seen is held out.
+        core: rows and columns of the chunk that are the tile itself.
+    """
+
+    chunk: Chunk
+    core: tuple[slice, slice]
+
+
+class TileSource(Protocol):
+    """Tiles drawn evenly over the land of the cube; held-out gaps and the test part are hidden in each."""
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+
+    def read(self, number: int) -> Tile:
+        """One tile; the same number always gives the same tile."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Coordinates of the whole cube, from which the index of a sample's cell gives date and place.
+
+    Attributes:
+        time: dates ``(time,)``.
+        lat: latitudes ``(lat,)`` in degrees north.
+        lon: longitudes ``(lon,)`` in degrees east.
+    """
+
+    time: NDArray[np.datetime64]
+    lat: NDArray[np.float64]
+    lon: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,6 +86,8 @@ class TrainingView:
         ranges: smallest and largest value of each feature in the train part.
         impute: what takes the place of a missing feature; a feature not named has none.
         provenance: plain values kept with the model: configuration hash, identity of the cube, mask, split.
+        axes: coordinates of the cube, for models of reach PLACE.
+        tiles: tiles to learn from, for models of reach TILE.
     """
 
     train: ShardSource
@@ -44,6 +99,8 @@ class TrainingView:
     ranges: Mapping[str, tuple[float, float]]
     impute: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    axes: Axes | None = None
+    tiles: TileSource | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +166,7 @@ class Model(Protocol):
     """A way to fill gaps: fit, predict, save and load; a fitted one can be pickled."""
 
     name: ClassVar[str]
+    reach: ClassVar[Reach]
 
     @property
     def card(self) -> Card:

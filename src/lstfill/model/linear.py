@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lstfill.config import Train
 from lstfill.errors import ConfigError, DataError
 from lstfill.model import network as networks
-from lstfill.model.base import Fitter, History, Prediction, TrainingView
+from lstfill.model.base import Fitter, History, Prediction, Reach, TrainingView
 from lstfill.model.card import Card, read_card, write_card
 from lstfill.model.spread import Spread
 
@@ -40,6 +40,7 @@ class LinearModel:
     """
 
     name: ClassVar[str] = "linear"
+    reach: ClassVar[Reach] = Reach.CELL
     fitted: Card | None = None
     archive: bytes = b""
 
