@@ -15,7 +15,7 @@ PAGE = Path(__file__).with_name("configuration.md")
 
 HEAD = """# Configuration
 
-One YAML file describes a run; `pipelines/configs/` has three to start from. Unknown keys are refused, and every key but
+One YAML file describes a run; `pipelines/configs/` has five to start from. Unknown keys are refused, and every key but
 `source.uri` has a default. `${LSTFILL_NAME:-default}` in a text is taken from the environment. Credentials never stand
 here: they come from `LSTFILL_S3_ACCESS_KEY_ID`, `LSTFILL_S3_SECRET_ACCESS_KEY`, `LSTFILL_S3_ENDPOINT_URL` and
 `LSTFILL_S3_REGION`, or from the `AWS_` variables of the same names. A source in another store than the workspace takes
@@ -24,7 +24,7 @@ here: they come from `LSTFILL_S3_ACCESS_KEY_ID`, `LSTFILL_S3_SECRET_ACCESS_KEY`,
 In the pipeline's parameters a key is `section_key`, for instance `train_epochs`; the rarer keys of a section travel in
 its `section_options`.
 
-This page is written by `make docs` from the schema in `src/lstfill/config.py` and `src/lstfill/clusterconfig.py`.
+This page is written by `make docs` from the schema in `src/lstfill/config.py` and the modules of its sections.
 """
 
 

@@ -25,7 +25,7 @@ def test_defaults_are_the_published_use_case():
 
 REFUSALS = {
     "unknown section": ({"spilt": {}}, r"unknown key 'spilt'; known there: source, mask, split"),
-    "unknown key": ({"train": {"epoch": 3}}, r"unknown key 'train.epoch'; known there: model, pretrained, epochs"),
+    "unknown key": ({"train": {"epoch": 3}}, r"unknown key 'train.epoch'; known there: model, compare, pretrained"),
     "unknown key, deep": (
         {"split": {"block": {"lt": 3}}},
         r"unknown key 'split.block.lt'; known there: time, lat, lon",
@@ -56,6 +56,10 @@ REFUSALS = {
     "buffer of a random split": ({"split": {"kind": "random", "buffer": {"lon": 1}}}, r"buffer.lon is 1, but a random"),
     "given without truth": ({"split": {"held_out_gaps": {"kind": "given", "gap": "g"}}}, r"needs the names of two"),
     "truth without given": ({"split": {"held_out_gaps": {"kind": "clouds", "truth": "t"}}}, r"takes no 'truth'"),
+    "date without given": (
+        {"split": {"held_out_gaps": {"kind": "clouds", "date": "2019-06-05"}}},
+        r"kind 'clouds' takes no 'truth', 'gap' or 'date', got \{'date': '2019-06-05'\}",
+    ),
     "all held out": ({"split": {"held_out_gaps": {"fraction": 1}}}, r"held_out_gaps.fraction: .*less than 1, got 1"),
     "mask variable missing": ({"mask": {"kind": "variable"}}, r"kind 'variable' with variable None"),
     "mask variable unused": ({"mask": {"variable": "lm"}}, r"kind 'globe' with variable 'lm'"),
@@ -70,7 +74,13 @@ REFUSALS = {
 
 SOURCE_REFUSALS = {
     "no address": ({"uri": ""}, r"source.uri: .*at least 1 character"),
-    "target among features": ({"target": "a", "features": ["a"]}, r"target and features must differ.*\['a', 'a'\]"),
+    "target among features": (
+        {"target": "a", "features": ["a"]},
+        r"target, features and covariates must differ.*\['a', 'a'\]",
+    ),
+    "feature among covariates": ({"covariates": ["air_temperature_2m"]}, r"must differ from each other"),
+    "a date selected": ({"select": {"time": 3}}, r"select names 'time', which source.time cuts: name it there"),
+    "a row selected": ({"select": {"lat": 3}}, r"select names 'lat', which source.bbox_deg cuts"),
     "no features": ({"features": []}, r"train.model 'linear' with source.features \[\]: name at least one"),
     "range upside down": ({"valid_range_k": [300, 200]}, r"valid_range_k must grow, got \[300.0, 200.0\]"),
     "box upside down": ({"bbox_deg": [0, 50, 10, 40]}, r"bbox_deg has south 50.0 >= north 40.0"),
@@ -158,6 +168,30 @@ def test_extras_carry_what_mask_and_held_out_gaps_need_once():
 def test_variables_of_a_source_come_once_and_target_first():
     source = build(Source, SOURCE | {"target": "t", "features": ["f"], "extras": ["e", "f"]})
     assert source.variables() == ["t", "f", "e"]
+
+
+def test_covariates_are_variables_of_the_cube_and_no_extras():
+    wanted = build(Config, {"source": SOURCE | {"covariates": ["lm"]}, "mask": {"kind": "variable", "variable": "lm"}})
+    assert wanted.source.variables() == ["land_surface_temperature", "air_temperature_2m", "lm"]
+    assert wanted.carried_extras() == []
+
+
+@pytest.mark.parametrize("value", [96, 96.0, "96", "2019-06-05"])
+def test_a_selection_is_a_number_or_a_text(value):
+    assert build(Source, SOURCE | {"select": {"gap_level": value}}).select == {"gap_level": value}
+
+
+def test_whole_floats_are_counts_in_the_sections_of_models_too():
+    train = build(Train, {"tiles": {"side": 64.0, "overlap": 8.0}, "mlp": {"hidden": [32.0, 16.0]}})
+    assert (train.tiles.side, train.tiles.overlap, train.mlp.hidden) == (64, 8, [32, 16])
+    assert all(isinstance(units, int) for units in train.mlp.hidden)
+
+
+def test_a_model_without_features_may_fill_a_cube_without_them():
+    wanted = {"source": SOURCE | {"features": []}, "train": {"model": "local", "compare": ["harmonic"]}}
+    assert build(Config, wanted).train.models() == ["local", "harmonic"]
+    with pytest.raises(ConfigError, match=r"model 'linear' with source.features \[\]"):
+        build(Config, wanted | {"train": {"model": "local", "compare": ["linear"]}})
 
 
 def test_mask_names_its_variables():
