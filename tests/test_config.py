@@ -35,7 +35,7 @@ REFUSALS = {
     "no epochs": ({"train": {"epochs": 0}}, r"train.epochs: .*greater than or equal to 1, got 0"),
     "learning rate of zero": ({"train": {"learning_rate": 0}}, r"train.learning_rate: .*greater than 0, got 0"),
     "NaN": ({"train": {"learning_rate": float("nan")}}, r"train.learning_rate: .*finite"),
-    "unknown model": ({"train": {"model": "magic"}}, r"train.model: .*'linear', got 'magic'"),
+    "unknown model": ({"train": {"model": "magic"}}, r"train.model: .*'linear', .*'ensemble', got 'magic'"),
     "alias without name": ({"train": {"alias": "champion"}}, r"alias 'champion' without register_as"),
     "pretrained and registered": (
         {"train": {"pretrained": "models:/m@a", "register_as": "m"}},
@@ -81,7 +81,7 @@ SOURCE_REFUSALS = {
     "feature among covariates": ({"covariates": ["air_temperature_2m"]}, r"must differ from each other"),
     "a date selected": ({"select": {"time": 3}}, r"select names 'time', which source.time cuts: name it there"),
     "a row selected": ({"select": {"lat": 3}}, r"select names 'lat', which source.bbox_deg cuts"),
-    "no features": ({"features": []}, r"train.model 'linear' with source.features \[\]: name at least one"),
+    "no features": ({"features": []}, r"model 'linear' with source.features \[\]: name at least one"),
     "range upside down": ({"valid_range_k": [300, 200]}, r"valid_range_k must grow, got \[300.0, 200.0\]"),
     "box upside down": ({"bbox_deg": [0, 50, 10, 40]}, r"bbox_deg has south 50.0 >= north 40.0"),
     "box of three": ({"bbox_deg": [0, 50, 10]}, r"source.bbox_deg.*"),
