@@ -122,6 +122,18 @@ def score(predicted: ArrayLike, observed: ArrayLike, weight: ArrayLike = 1.0) ->
     return Sums.of(*(a[both] for a in arrays)).scores()
 
 
+def totals(values: NDArray[np.floating] | None, group: NDArray[np.integer], groups: int) -> NDArray[np.float64]:
+    """Sum of the values of each group ``(groups,)``; without values, the number of cells.
+
+    Args:
+        values: ``(n,)``.
+        group: the group of each value ``(n,)``.
+        groups: number of groups.
+    """
+    # Of no cells at all, bincount makes integers, weights or not.
+    return np.bincount(group, values, groups).astype(np.float64)
+
+
 def _statistics(predicted: NDArray[np.floating], observed: NDArray[np.floating]) -> list[NDArray[np.float64]]:
     error = np.asarray(predicted, np.float64) - observed
     level = np.asarray(observed, np.float64) - REFERENCE_K
