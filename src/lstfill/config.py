@@ -182,7 +182,9 @@ class Train(Section):
     )
     seed: Count = Field(0, description="seed of the initial weights and of the order of batches")
     register_as: Maybe[str] = Field(None, description="name in the model registry; null registers nothing")
-    alias: Maybe[str] = Field(None, description="alias that the registered version gets")
+    alias: Maybe[str] = Field(
+        None, description="alias that the registered version gets if it passes the gate (evaluate.gate)"
+    )
     tiles: Tiles = Field(Tiles(), description="pieces that models of neighbours work on")
     calibration: Calibration = Field(Calibration(), description="where the uncertainty comes from")
     mlp: Mlp = Field(Mlp(), description="options of model mlp")
@@ -211,6 +213,17 @@ Baseline = Literal["feature", "date_mean", "cell_mean", "temporal_interpolation"
 Group = Literal["latitude", "season", "gap_size"]
 
 
+class Gate(Section):
+    """What a new model must show to get the alias ``train.alias`` from the one that has it."""
+
+    level: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.05, description="largest p of the paired test that the new model's absolute error is not smaller"
+    )
+    margin_k: Annotated[float, Field(ge=0)] = Field(
+        0.1, description="most by which the mean absolute error of any group in evaluate.groups may be larger, in K"
+    )
+
+
 class Evaluate(Section):
     """What the scores are compared with, and how they are broken down."""
 
@@ -222,6 +235,7 @@ class Evaluate(Section):
     map_date: Maybe[str] = Field(
         None, description="date of the report's maps; null takes the one with the most scored cells"
     )
+    gate: Gate = Field(Gate(), description="what a new model must show to get its alias")
 
 
 class Predict(Section):
