@@ -86,18 +86,43 @@ def test_a_source_without_any_variable(source):
         (TARGET, "target", ("lat", "lon"), "(lat, lon), needed are time, lat, lon (missing: time)"),
         (FEATURE, "features", ("time", "lat", "lon", "level"), "level), needed are time, lat, lon (extra: level)"),
         (FEATURE, "features", ("lat", "lon"), "needed are time, lat, lon (missing: time)"),
-        ("gap", "extras", ("level", "lat", "lon"), "lat, lon or lat, lon (missing: time; extra: level)"),
+        ("gap", "extras", ("level", "lat", "lon"), "lat, lon or lat, lon (extra: level)"),
+        ("gap", "covariates", ("level", "lat", "lon"), "lat, lon or lat, lon (extra: level)"),
         ("gap", "extras", ("time",), "(time), needed are time, lat, lon or lat, lon (missing: lat, lon)"),
+        ("gap", "covariates", ("time", "level", "lon"), "(missing: lat; extra: level)"),
     ],
 )  # fmt: skip
 def test_dimensions(cube, source, name, role, dims, text):
     ds = cube()
     sizes = {**ds.sizes, "level": 2}
     ds[name] = (dims, np.ones([sizes[dim] for dim in dims], np.float32), {"units": "K"})
-    message = only_issue(ds, source(extras=["gap"] if role == "extras" else []))
+    message = only_issue(ds, source(**({role: ["gap"]} if name == "gap" else {})))
     assert message.startswith(f"'{name}' has the dimensions")
     assert text in message
-    assert message.endswith("rename or select in the source")
+    remedy = "rename or add them in the source" if "missing" in text else "take one in source.select.level"
+    assert remedy in message
+
+
+def test_a_further_dimension_shows_what_there_is_to_take(cube, source):
+    ds = cube().expand_dims(gap_level=[4, 96])
+    extra, *others = check_source(ds.assign(gap=ds["land"]), source(extras=["gap"]))[-1:]
+    assert others == []
+    assert extra.endswith("(extra: gap_level): take one in source.select.gap_level; there are 4, 96")
+
+
+def test_a_selected_dimension_is_no_issue(cube, source):
+    ds = cube().expand_dims(gap_level=[4, 96])
+    assert check_source(ds, source(select={"gap_level": 96}, extras=["land"])) == []
+
+
+def test_a_selection_is_listed_with_all_else(cube, source):
+    ds = cube().assign(gap=cube()["land"].expand_dims(gap_level=[4, 96])).drop_vars(FEATURE)
+    issues = check_source(ds, source(extras=["gap"], select={"gap_level": 95, "band": 1}))
+    assert issues[1:] == [
+        "source.select.gap_level: 95.0 is not there; there are 4, 96",
+        "source.select names 'band', along which no variable used lies; there are gap_level: leave it out",
+    ]
+    assert "source.features names" in issues[0]
 
 
 @pytest.mark.parametrize("dtype", ["U3", "datetime64[ns]", "timedelta64[ns]", bool, complex])
@@ -107,10 +132,21 @@ def test_a_target_that_holds_no_numbers(cube, source, dtype):
     assert f"holds {np.dtype(dtype)}, not numbers" in only_issue(ds, source())
 
 
-def test_an_extra_may_hold_flags_but_no_text(cube, source):
+@pytest.mark.parametrize("role", ["extras", "covariates"])
+def test_an_extra_or_a_covariate_may_hold_flags_but_no_text(cube, source, role):
     ds = cube()
     ds["words"] = ds["land"].astype(str)
-    assert "'words' holds" in only_issue(ds, source(extras=["words", "land"]))
+    assert "'words' holds" in only_issue(ds, source(**{role: ["words", "land"]}))
+
+
+def test_a_missing_covariate_is_named_as_such(cube, source):
+    assert only_issue(cube(), source(covariates=["elevation"])).startswith("source.covariates names 'elevation', which")
+
+
+def test_a_covariate_needs_no_unit_and_no_time(cube, source):
+    ds = cube()
+    ds["biome"] = ds["land"].astype(np.int16)
+    assert check_source(ds, source(covariates=["biome", "unused"], features=[])) == []
 
 
 # --- units ---

@@ -225,3 +225,56 @@ def test_a_real_cube_is_kept_bit_for_bit(shared_data, source):
     values, n = read_window(selected, recipes, Window((0, 0, 0), (46, 102, 102)))
     assert n == 0
     assert values["truth"].tobytes() == ds["truth"].values.tobytes()
+
+
+# --- covariates ---
+
+
+def covariate(cube, source, values, attrs=None, encoding=None):
+    ds = cube()
+    ds["cover"] = xr.Variable(("lat", "lon"), np.broadcast_to(values, (6, 12)), attrs or {}, encoding or {})
+    config = source(features=[], covariates=["cover"])
+    return normalise(select(ds, config), config)[0]["cover"].load()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "attrs", "expected"),
+    [
+        (np.float32, {}, np.float32),
+        (np.float64, {"units": "m"}, np.float64),
+        (np.int16, {}, np.int16),
+        (np.int16, {"units": "1"}, np.int16),
+        (np.int16, {"units": "m"}, np.float32),
+        (np.uint8, {"flag_values": [1, 2], "units": "class"}, np.uint8),
+        (bool, {}, np.int8),
+    ],
+)
+def test_classes_are_integers_and_amounts_floats(cube, source, dtype, attrs, expected):
+    found = covariate(cube, source, np.ones((6, 12), dtype), attrs)
+    assert found.dtype == expected
+    assert (found == 1).all()
+
+
+def test_classes_that_a_fill_value_made_floats_are_classes_again(cube, source):
+    values = np.full((6, 12), 7, np.float32)
+    values[2, 3] = np.nan
+    encoding = {"dtype": np.dtype(np.uint8), "_FillValue": np.uint8(255)}
+    found = covariate(cube, source, values, encoding=encoding)
+    assert found.dtype == np.uint8
+    assert (int(found[0, 0]), int(found[2, 3])) == (7, 255)
+    heights = covariate(cube, source, values, {"units": "m"}, encoding)
+    assert heights.dtype == np.float32
+    assert np.isnan(heights[2, 3])
+
+
+def test_packed_amounts_stay_amounts(cube, source):
+    encoding = {"dtype": np.dtype(np.int16), "_FillValue": -1, "scale_factor": 0.1}
+    found = covariate(cube, source, np.float32(12.5), encoding=encoding)
+    assert found.dtype == np.float32
+    assert (found == 12.5).all()
+
+
+def test_a_temperature_among_covariates_comes_in_kelvin(cube, source):
+    found = covariate(cube, source, np.float32(10), {"units": "degC"})
+    np.testing.assert_allclose(found, 283.15, atol=1e-4)
+    assert found.attrs["units"] == "K"

@@ -77,6 +77,39 @@ def test_where_little_may_be_held_chunks_are_read_again_and_the_cube_is_the_same
     )
 
 
+@pytest.mark.parametrize("heights", [1, 3])
+def test_of_a_further_dimension_only_the_chunks_that_are_taken_are_read(heights, fetched, tmp_path, cube):
+    """A target at three heights, in chunks of one height or of all three."""
+    deep = cube.assign({TARGET: stacked(cube[TARGET])}).assign_coords(height=[2.0, 10.0, 50.0])
+    deep.drop_encoding().to_zarr(
+        tmp_path / "source.zarr", zarr_format=2, encoding={TARGET: {"chunks": (12, heights, 10, 12)}}
+    )
+    asked = source_of(tmp_path / "source.zarr", select={"height": 10}, chunks=(4, 6, 6))
+    pointer = ingest.run(asked, output=f"{tmp_path}/cube.zarr")
+    read = {chunk: times for (name, chunk), times in fetched.items() if name == TARGET}
+    middle = "1" if heights == 1 else "0"
+    assert set(read) == {f"0.{middle}.{row}.{column}" for row in range(4) for column in range(6)}
+    assert set(read.values()) == {1}
+    expected = cube[TARGET].where(cube[TARGET] <= 345).to_numpy()
+    np.testing.assert_array_equal(xr.open_zarr(pointer.uri)[TARGET], expected)
+
+
+def test_a_chunk_counts_what_is_decoded_with_it(tmp_path, cube):
+    deep = cube.assign({TARGET: stacked(cube[TARGET])})
+    deep.drop_encoding().to_zarr(
+        tmp_path / "source.zarr", zarr_format=2, encoding={TARGET: {"chunks": (12, 3, 10, 12)}}
+    )
+    found = copying.opened(source_of(tmp_path / "source.zarr", select={"height": 1}).model_dump_json(), "run")
+    part = found.layouts[TARGET].parts(chunk_windows(SHAPE, SHAPE)[0])[0]
+    assert part.chunk_bytes == 3 * 12 * 10 * 12 * 4 == 3 * part.nbytes
+
+
+def stacked(values):
+    """Another cube below and above each value, along a new dimension ``height``."""
+    deep = xr.concat([values + 1, values, values - 1], dim="height").transpose("time", "height", "lat", "lon")
+    return deep.assign_attrs(values.attrs)
+
+
 def test_tasks_hold_every_window_once_and_are_small_to_send(cube, tmp_path):
     source = source_of(write_source(cube, tmp_path / "source.zarr", (1, 4, 4)), chunks=(1, 4, 4))
     copy = copying.Copy(source.model_dump_json(), "run", f"{tmp_path}/cube.zarr", (1, 4, 4), TARGET)

@@ -10,10 +10,22 @@ import xarray as xr
 import zarr
 
 from lstfill.config import Source
+from lstfill.cube import select
 from lstfill.errors import DataError, StoreError
 from lstfill.steps import ingest
-from lstfill.storage import stores
-from tests.steps.chain import CHUNKS, FEATURE, LAND, OUT_OF_RANGE, SHAPE, TARGET, differing, source_of, write_source
+from lstfill.storage import objects, stores
+from tests.steps.chain import (
+    CHUNKS,
+    FEATURE,
+    GAP,
+    LAND,
+    OUT_OF_RANGE,
+    SHAPE,
+    TARGET,
+    differing,
+    source_of,
+    write_source,
+)
 
 
 def ingested(place, cube, *, stored=CHUNKS, zarr_format=2, **source):
@@ -80,6 +92,53 @@ def test_order_of_dimensions_is_put_right(tmp_path, cube):
     _, work = ingested(tmp_path, turned, stored=None)
     assert work[TARGET].dims == ("time", "lat", "lon")
     assert work[TARGET].values.tobytes() == expected(cube).values.tobytes()
+
+
+def test_covariates_are_carried_and_named(tmp_path, cube):
+    """A class without time, an amount without time, an amount with time."""
+    cover = (np.arange(SHAPE[1] * SHAPE[2]) % 5).reshape(SHAPE[1:]).astype(np.int16)
+    more = cube.assign(cover=(("lat", "lon"), cover), wetness=cube[FEATURE] / 300)
+    pointer, work = ingested(tmp_path, more, covariates=["cover", "wetness", LAND], features=[], extras=[])
+    assert pointer.facts["covariates"] == ["cover", "wetness", LAND]
+    assert set(work.data_vars) == {TARGET, "cover", "wetness", LAND}
+    for name in ("cover", "wetness", LAND):
+        assert (work[name].dims, work[name].dtype) == (more[name].dims, more[name].dtype)
+        assert work[name].to_numpy().tobytes() == more[name].to_numpy().tobytes()
+
+
+def test_without_covariates_the_facts_say_so(prepared):
+    assert stores.provenance(prepared.at("cube"))["facts"]["covariates"] == []
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_one_coordinate_of_a_further_dimension_is_taken(tmp_path, cube, zarr_format):
+    levels = [4, 52, 96]
+    gap = xr.concat([cube[GAP].isel(time=k, drop=True) for k in range(3)], dim="gap_level")
+    more = cube.assign({GAP: gap}).assign_coords(gap_level=levels)
+    box = {"bbox_deg": (160, -30, -150, 40), "time": ("2002-06-01", "2002-07-31")}
+    for position, level in enumerate(levels):
+        _, work = ingested(tmp_path, more, zarr_format=zarr_format, select={"gap_level": level}, **box)
+        assert set(work.variables) == {TARGET, FEATURE, LAND, "truth", GAP, "time", "lat", "lon"}
+        there = select(
+            cube[[GAP, TARGET, FEATURE]].isel(time=[position]), source_of("a", extras=[GAP], **box | {"time": None})
+        )
+        np.testing.assert_array_equal(work[GAP], there[GAP][0])
+
+
+def test_a_further_dimension_that_is_not_taken_names_the_remedy(tmp_path, cube):
+    deep = cube.assign({GAP: cube[GAP].expand_dims(gap_level=[4, 96])})
+    with pytest.raises(DataError, match=r"extra: gap_level\): take one in source.select.gap_level; there are 4, 96"):
+        ingested(tmp_path, deep)
+    with pytest.raises(DataError, match=r"source.select.gap_level: 5.0 is not there; there are 4, 96"):
+        ingested(tmp_path, deep, select={"gap_level": 5})
+
+
+def test_a_selection_from_an_object_store(s3, cube, tmp_path):
+    deep = cube.assign({GAP: cube[GAP].expand_dims(gap_level=[4, 96])})
+    objects.put_tree(Path(write_source(deep, tmp_path / "source.zarr")), s3 + "/source.zarr")
+    pointer = ingest.run(source_of(s3 + "/source.zarr", select={"gap_level": "96"}), output=s3 + "/cube.zarr")
+    with stores.open_whole(pointer.uri) as work:
+        np.testing.assert_array_equal(work[GAP], cube[GAP])
 
 
 def test_degrees_celsius_become_kelvin(tmp_path, cube):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstfill.cube.further import selection_issues, told
 from lstfill.cube.select import lat_positions, lon_positions, time_positions
 from lstfill.cube.times import to_datetime64
 from lstfill.cube.units import canonical_unit, declared_unit
@@ -44,7 +45,8 @@ def check_source(ds: xr.Dataset, source: Source) -> list[str]:
     axes = {dim: _axis_issues(ds, dim) for dim in DIMS}
     return [
         *_missing(ds, source),
-        *(issue for name in present for issue in _variable_issues(ds[name].variable, name, source)),
+        *(issue for name in present for issue in _variable_issues(ds, name, source)),
+        *selection_issues(ds, source, {name: ds[name].variable for name in present}),
         *_unit_keys(source),
         *(issue for issues in axes.values() for issue in issues),
         *([] if axes["time"] else _period_issues(ds, source)),
@@ -63,31 +65,35 @@ def _missing(ds: xr.Dataset, source: Source) -> list[str]:
 
 
 def _role(name: str, source: Source) -> str:
-    return "target" if name == source.target else "features" if name in source.features else "extras"
+    roles = {"features": source.features, "covariates": source.covariates}
+    return "target" if name == source.target else next((role for role, of in roles.items() if name in of), "extras")
 
 
-def _variable_issues(variable: xr.Variable, name: str, source: Source) -> list[str]:
-    issues = [*_dimension_issues(variable, name, source), *_dtype_issues(variable, name, source)]
-    return issues if name not in (source.target, *source.features) else issues + _unit_issues(variable, name, source)
+def _may_be_static(name: str, source: Source) -> bool:
+    return _role(name, source) in ("covariates", "extras")
 
 
-def _dimension_issues(variable: xr.Variable, name: str, source: Source) -> list[str]:
-    static = _role(name, source) == "extras" and set(variable.dims) == {"lat", "lon"}
-    missing = [dim for dim in DIMS if dim not in variable.dims]
-    extra = [str(dim) for dim in variable.dims if dim not in DIMS]
-    if static or not (missing or extra):
-        return []
-    facts = [f"missing: {', '.join(missing)}"] if missing else []
-    facts += [f"extra: {', '.join(extra)}"] if extra else []
-    wanted = "time, lat, lon" + (" or lat, lon" if _role(name, source) == "extras" else "")
-    has = ", ".join(str(dim) for dim in variable.dims)
-    return [
-        f"{name!r} has the dimensions ({has}), needed are {wanted} ({'; '.join(facts)}): rename or select in the source"
-    ]
+def _variable_issues(ds: xr.Dataset, name: str, source: Source) -> list[str]:
+    variable = ds[name].variable
+    issues = [*_dimension_issues(ds, name, source), *_dtype_issues(variable, name, source)]
+    return issues if _may_be_static(name, source) else issues + _unit_issues(variable, name, source)
+
+
+def _dimension_issues(ds: xr.Dataset, name: str, source: Source) -> list[str]:
+    has = [str(dim) for dim in ds[name].dims]
+    static = _may_be_static(name, source) and {"lat", "lon"} <= set(has)
+    missing = [] if static else [dim for dim in DIMS if dim not in has]
+    extra = [dim for dim in has if dim not in (*DIMS, *source.select)]
+    wanted = "time, lat, lon" + (" or lat, lon" if _may_be_static(name, source) else "")
+    facts = [f"{what}: {', '.join(dims)}" for what, dims in (("missing", missing), ("extra", extra)) if dims]
+    fact = f"{name!r} has the dimensions ({', '.join(has)}), needed are {wanted} ({'; '.join(facts)})"
+    if missing:
+        return [f"{fact}: rename or add them in the source"]
+    return [f"{fact}: take one in source.select.{dim}; there are {told(ds, dim)}" for dim in extra]
 
 
 def _dtype_issues(variable: xr.Variable, name: str, source: Source) -> list[str]:
-    kinds = _NUMBERS + ("b" if _role(name, source) == "extras" else "")
+    kinds = _NUMBERS + ("b" if _may_be_static(name, source) else "")
     if variable.dtype.kind in kinds:
         return []
     return [f"{name!r} holds {variable.dtype}, not numbers: store it as float32, or name another variable"]

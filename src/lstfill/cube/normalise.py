@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Role = Literal["target", "feature", "extra"]
+Role = Literal["target", "feature", "covariate", "extra"]
 
 # Limits in the unit and type of the stored values (CF 1.11, section 2.5.1): wrong once these have changed.
 _LIMITS = ("valid_min", "valid_max", "valid_range", "actual_range")
@@ -43,6 +43,7 @@ class Recipe:
         dtype: type in the work cube.
         unit_from: unit of temperature of the source; None for what is no temperature.
         valid_range: lowest and highest valid value in K, for the target.
+        missing: for classes that were read as floats: the class that stands for NaN; else None.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Recipe:
     dtype: np.dtype[Any]
     unit_from: TemperatureUnit | None
     valid_range: tuple[float, float]
+    missing: int | None = None
 
     @property
     def static(self) -> bool:
@@ -59,7 +61,8 @@ class Recipe:
 
     def apply(self, values: NDArray[Any]) -> tuple[NDArray[Any], int]:
         """Values of the work cube, and how many were out of the valid range and are missing now."""
-        typed = values.astype(self.dtype, copy=False)
+        known = values if self.missing is None else np.where(np.isnan(values), self.missing, values)
+        typed = known.astype(self.dtype, copy=False)
         return normalise_values(self.name, typed, self.unit_from, self.role == "target", self.valid_range)
 
     def read(self, variable: xr.Variable, indexers: Mapping[Any, Any]) -> tuple[NDArray[Any], int]:
@@ -80,8 +83,9 @@ def normalise(ds: xr.Dataset, source: Source) -> tuple[xr.Dataset, dict[str, Rec
     Returns:
         The cube: dimensions ``(time, lat, lon)`` in this order, temperatures in K, the target NaN out of the valid
         range. Floats in K keep their type and bits; integers of target and features become float32; extras keep their
-        type unless they are temperatures in another unit. Any part of it can be loaded by itself. And the recipes, by
-        name: ``Recipe.read`` gives the same values and counts those out of the valid range.
+        type unless they are temperatures in another unit; of covariates classes are integers and amounts floats. Any
+        part of it can be loaded by itself. And the recipes, by name: ``Recipe.read`` gives the same values and counts
+        those out of the valid range.
     """
     from lstfill.cube.lazy import lazy_variable
 
@@ -124,13 +128,44 @@ def normalise_values(
 
 
 def _recipe(name: str, variable: xr.Variable, source: Source) -> Recipe:
-    role: Role = "target" if name == source.target else "feature" if name in source.features else "extra"
+    role = _role(name, source)
+    required = role in ("target", "feature")
     # xarray's comparisons keep attributes: a mask made from a temperature says K or degC, and is none.
-    flags = role == "extra" and variable.dtype.itemsize == 1
-    unit = None if flags else canonical_unit(declared_unit(name, variable.attrs, source.units))
+    flags = not required and variable.dtype.itemsize == 1
+    declared = declared_unit(name, variable.attrs, source.units)
+    unit = None if flags else canonical_unit(declared)
     dims = tuple(dim for dim in DIMS if dim in variable.dims)
-    floating = role != "extra" or unit in ("degC", "degF")
-    return Recipe(name, role, dims, _dtype(variable.dtype, floating), unit, source.valid_range_k)
+    dtype, missing = _dtype(variable.dtype, required or unit in ("degC", "degF")), None
+    if role == "covariate":
+        dtype, missing = _covariate_dtype(variable, dtype, declared)
+    return Recipe(name, role, dims, dtype, unit, source.valid_range_k, missing)
+
+
+def _role(name: str, source: Source) -> Role:
+    if name == source.target:
+        return "target"
+    return "feature" if name in source.features else "covariate" if name in source.covariates else "extra"
+
+
+def _covariate_dtype(
+    variable: xr.Variable, dtype: np.dtype[Any], declared: str | None
+) -> tuple[np.dtype[Any], int | None]:
+    """Type of a covariate, and the class that stands for NaN: integers are classes, floats are amounts.
+
+    Whole numbers with a unit, like metres, are amounts, those without or with CF's flags (CF 1.11, section 3.5) are
+    classes, also where a fill value has made floats of them as they were read.
+    """
+    encoding = variable.encoding
+    stored = np.dtype(encoding.get("dtype", variable.dtype))
+    amount = declared not in (None, "1") and not any(key in variable.attrs for key in ("flag_values", "flag_meanings"))
+    if amount or stored.kind == "f" or "scale_factor" in encoding or "add_offset" in encoding:
+        return (dtype if dtype.kind == "f" else np.dtype(np.float32)), None
+    if stored.kind == "b":
+        return np.dtype(np.int8), None
+    fill = encoding.get("_FillValue", encoding.get("missing_value"))
+    if variable.dtype.kind != "f":
+        return stored.newbyteorder("="), None
+    return (dtype, None) if fill is None else (stored.newbyteorder("="), int(fill))
 
 
 def _dtype(stored: np.dtype[Any], floating: bool) -> np.dtype[Any]:

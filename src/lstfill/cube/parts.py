@@ -76,16 +76,19 @@ class Layout:
         name: the variable.
         itemsize: bytes of a value in the work cube.
         axes: its dimensions, by name, in the order of the work cube.
+        depth: cells of further dimensions that a chunk of the source holds, of which one is taken.
     """
 
     name: str
     itemsize: int
     axes: Mapping[str, Axis]
+    depth: int = 1
 
     def within(self, region: Window) -> Layout:
         """The same for a region alone: its parts hold nothing of other regions."""
         ranges = region.indexers
-        return Layout(self.name, self.itemsize, {dim: axis.within(ranges[dim]) for dim, axis in self.axes.items()})
+        axes = {dim: axis.within(ranges[dim]) for dim, axis in self.axes.items()}
+        return Layout(self.name, self.itemsize, axes, self.depth)
 
     def parts(self, window: Window) -> list[Part]:
         """The parts that a window needs; a variable without time is due with the first dates only."""
@@ -120,7 +123,7 @@ class Part:
     @property
     def chunk_bytes(self) -> int:
         """Bytes of the whole chunk of the source, which is decoded for it."""
-        return self.layout.itemsize * math.prod(axis.size for axis in self.layout.axes.values())
+        return self.layout.itemsize * self.layout.depth * math.prod(axis.size for axis in self.layout.axes.values())
 
     def places(self, window: Window) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Where in a window's values its own go, and which of its own these are, each as an index of an array."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstfill.cube.further import flattened
 from lstfill.cube.times import standard_time
 from lstfill.cube.windows import DIMS
 
@@ -33,13 +34,13 @@ def select(ds: xr.Dataset, source: Source) -> xr.Dataset:
     gives longitudes that keep growing, from the box's own west: 170 to 190, or -10 to 30.
 
     Args:
-        ds: an opened source, ``(time, lat, lon)`` in any order.
+        ds: an opened source, ``(time, lat, lon)`` in any order, with the further ones that ``source.select`` names.
         source: which part of it.
 
     Returns:
         The variables of ``source.variables()`` on ``time``, ``lat`` and ``lon``, and no other variable or coordinate.
     """
-    cut = _only(standard_time(ds), source.variables())
+    cut = _only(standard_time(flattened(ds, source)), source.variables())
     cut = cut.isel(time=time_positions(cut["time"].to_numpy(), source.time))
     if source.bbox_deg:
         cut = _boxed(cut, source.bbox_deg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from lstfill.config import Source
 from lstfill.cube import DIMS, Recipe, Window, assert_source, normalise, positions, select
+from lstfill.cube.further import flattened
 from lstfill.cube.parts import Axis, Layout, Part, Triple, join, regions, windows_of
 from lstfill.steps.gather import gather, readers
 from lstfill.storage import stores
@@ -34,7 +36,7 @@ FINISHING_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Opened:
-    """The source as it is stored, the cube it becomes (lazy), and by variable how to get from one to the other."""
+    """The source without further dimensions, the cube it becomes, both lazy, and how to get from one to the other."""
 
     ds: xr.Dataset
     cube: xr.Dataset
@@ -144,6 +146,7 @@ def opened(source_json: str, run: str) -> Opened:  # noqa: ARG001 - a part of th
     source = Source.model_validate_json(source_json)
     ds = stores.open_source(source)
     assert_source(ds, source)
+    ds = flattened(ds, source)
     cube, recipes = normalise(select(ds, source), source)
     where = positions(ds, source)
     return Opened(ds, cube, recipes, {name: _layout(ds, recipe, where) for name, recipe in recipes.items()})
@@ -152,7 +155,9 @@ def opened(source_json: str, run: str) -> Opened:  # noqa: ARG001 - a part of th
 def _layout(ds: xr.Dataset, recipe: Recipe, where: dict[str, NDArray[np.int64]]) -> Layout:
     stored = dict(zip(DIMS, stores.source_chunks(ds, recipe.name), strict=True))
     axes = {dim: Axis(where[dim], stored[dim]) for dim in recipe.dims}
-    return Layout(recipe.name, recipe.dtype.itemsize, axes)
+    chunk = ds[recipe.name].encoding.get("preferred_chunks", {})
+    depth = math.prod(size for dim, size in chunk.items() if dim not in DIMS)
+    return Layout(recipe.name, recipe.dtype.itemsize, axes, depth)
 
 
 def _a_few_at_once(

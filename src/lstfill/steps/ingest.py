@@ -36,7 +36,7 @@ def run(source: Source, *, output: str, cluster: Cluster | None = None) -> Point
         cluster: where windows are copied; threads if not given.
 
     Returns:
-        A pointer whose facts say target, features, chunks, grid, and how many values were out of range.
+        A pointer whose facts say target, features, covariates, chunks, grid, and how many values were out of range.
 
     Raises:
         StoreError: if the source cannot be opened or the output not be written.
@@ -85,6 +85,7 @@ def _facts(cube: xr.Dataset, source: Source, chunks: Triple, copied: list[Copied
     return {
         "target": source.target,
         "features": source.features,
+        "covariates": source.covariates,
         "chunks": list(chunks),
         "shape": [cube.sizes[dim] for dim in DIMS],
         "grid": grid_digest(*(cube[dim].to_numpy() for dim in DIMS)),
