@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +11,13 @@ from hypothesis import given as with_examples
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from lstfill.config import HeldOutGaps, Split
+from lstfill.config import Split
 from lstfill.cube import Window, column_windows
 from lstfill.errors import DataError
-from lstfill.split import GapPlan, assert_given, choose, count_candidates, gaps, given, order_key, plan_gaps
+from lstfill.split import GapPlan, choose, count_candidates, gaps, order_key, plan_gaps
 from tests.split.cubes import chunk, spotted
 
 SHAPE = (7, 30, 33)
-SHARED = Path(os.environ.get("LSTFILL_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def config(fraction=0.1, seed=0, tile=(10, 11)):
@@ -195,46 +192,3 @@ def test_donors_are_pinned_so_that_no_release_changes_a_split():
         [5, 3, 0, 8, 6, 4, 2, 9],
         [4, 1, 9, 7, 5, 3, 0, 8],
     ]
-
-
-@with_examples(st.integers(0, 10**6))
-def test_given_is_gap_and_truth_and_land(seed):
-    rng = np.random.default_rng(seed)
-    truth, land = spotted(SHAPE, seed)
-    gap = rng.random(SHAPE) < 0.3
-    expected = [
-        [[g and t == t and ok for g, t, ok in zip(*row, strict=True)] for row in zip(*date, land, strict=True)]
-        for date in zip(gap, truth, strict=True)
-    ]
-    np.testing.assert_array_equal(given(gap, truth, land), expected)
-    as_float = np.where(gap, 1.0, np.where(rng.random(SHAPE) < 0.5, np.nan, 0.0))
-    for other in (gap.astype(np.int8), gap.astype(np.float32), as_float):
-        np.testing.assert_array_equal(given(other, truth, land), expected)
-
-
-def test_given_that_hides_nothing_is_refused():
-    names = HeldOutGaps(kind="given", truth="truth", gap="artificial_gap")
-    message = (
-        "no land cell with 'artificial_gap' set and a finite 'truth', so 0 values are held out: check both variables"
-    )
-    with pytest.raises(DataError, match=message):
-        assert_given(0, names)
-    assert_given(1, names)
-
-
-def test_given_target_is_hidden_even_where_it_is_observed():
-    target, land = np.full((1, 1, 3), 280.0), np.ones((1, 3), bool)
-    gap, truth = np.array([[[True, True, False]]]), np.array([[[281.0, np.nan, 281.0]]])
-    held_out = given(gap, truth, land)
-    assert chunk(target, land, held_out=held_out).visible().tolist() == [[[False, True, True]]]
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no shared data at {SHARED}: set LSTFILL_SHARED_DATA")
-@pytest.mark.parametrize("mask", ["land_mask", None])
-def test_istra_has_the_published_number_of_hidden_values(mask):
-    import xarray as xr
-
-    with xr.open_zarr(SHARED / "istra_2008.zarr", chunks=None) as ds:
-        land = ds[mask].values if mask else np.ones(ds["truth"].shape[1:], bool)
-        held_out = given(ds["artificial_gap"].values, ds["truth"].values, land)
-    assert held_out.sum() == 46_874

@@ -15,6 +15,7 @@ from lstfill.steps.reader import COLUMN_CELLS, Reader, columns_of
 from tests.steps.chain import (
     CHUNKS,
     FEATURE,
+    GAP,
     GIVEN,
     SHAPE,
     SPLIT,
@@ -114,6 +115,24 @@ def test_a_store_of_another_grid_is_refused(prepared, chain, store):
         DataError, match=rf"{store}\.zarr: made for another grid \(.{{16}}\) than .*: run that step again"
     ):
         Reader.open(smaller.at("cube"), **inputs)
+
+
+def test_a_truth_without_time_stands_at_its_date_and_nowhere_else(chain, cube, tmp_path):
+    flat = cube.assign({GAP: cube[GAP][3], TRUTH: cube[TRUTH][3]})
+    gaps = GIVEN.model_copy(update={"date": str(cube["time"].values[3])[:10]})
+    given = chain.but(
+        source=source_of(write_source(flat, tmp_path / "flat.zarr")),
+        split=chain.split.model_copy(update={"held_out_gaps": gaps}),
+    )
+    given.prepared()
+    reader = Reader.open(given.at("cube"), given.at("land"), given.at("parts"))
+    window = Window((2, 5, 7), (6, 30, 60))
+    chunk = reader.chunk(window)
+    expected = np.full(window.shape, np.nan, np.float32)
+    expected[1] = cube[TRUTH].values[3][window.slices[1:]]
+    np.testing.assert_array_equal(chunk.truth, expected)
+    assert chunk.held_out[1].any()
+    assert not np.delete(chunk.held_out, 1, axis=0).any()
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,30 @@ def test_given_gaps_are_gap_and_truth_and_land(data):
     assert (facts["held_out"], facts["truth"]) == (expected.sum(), TRUTH)
 
 
+def test_a_given_gap_without_time_belongs_to_its_date(data):
+    time = data.array("cube", "time")
+    facts, chain = parted(data, held_out_gaps=GIVEN.model_copy(update={"gap": LAND, "date": str(time[4])[:10]}))
+    cube = chain.values("cube")
+    expected = np.isfinite(cube[TRUTH]) & land()
+    expected[[k for k in range(SHAPE[0]) if k != 4]] = False
+    np.testing.assert_array_equal(chain.array("parts", "held_out"), expected)
+    assert (facts["held_out"], facts["truth_step"]) == (expected.sum(), 4)
+    np.testing.assert_array_equal(whole(chain).truth, cube[TRUTH])
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"gap": SEA}, r"'sea' without time: set split.held_out_gaps.date"),
+        ({"gap": SEA, "date": "2001-01-01"}, r"'2001-01-01' is no date of the cube; the nearest is 2002-05-21"),
+        ({"gap": GAP, "date": "2002-05-21"}, r"'gap' and 'truth' have a time of their own: leave it out"),
+    ],
+)
+def test_a_date_that_does_not_fit_is_refused(data, section, message):
+    with pytest.raises(DataError, match=message):
+        parted(data, held_out_gaps=HeldOutGaps(**{"kind": "given", "truth": TRUTH, **section}))
+
+
 def test_names_that_are_not_there_are_all_listed(data):
     with pytest.raises(DataError) as caught:
         parted(data, held_out_gaps=HeldOutGaps(kind="given", truth="real", gap="holes"))
@@ -147,7 +171,7 @@ def test_names_that_are_not_there_are_all_listed(data):
         ({"block": Block(time=12, lat=36, lon=72)}, r"1 blocks for 3 parts .*: make split.block smaller"),
         ({"block": Block(time=12, lat=36, lon=24), "buffer": Buffer(lon=23)}, r"no usable cell for train"),
         (
-            {"held_out_gaps": HeldOutGaps(kind="given", truth=TRUTH, gap=SEA)},
+            {"held_out_gaps": HeldOutGaps(kind="given", truth=TRUTH, gap=SEA, date="2002-06-22")},
             r"no land cell with 'sea' set and a finite 'truth', so 0 values are held out",
         ),
     ],

@@ -12,7 +12,8 @@ from lstfill.split.balance import (
 )
 from lstfill.split.blocks import PARTS, Part, SplitTable, draw_blocks
 from lstfill.split.draw import order_key, uniform
-from lstfill.split.gaps import GapPlan, GapTable, TileCounts, assert_given, choose, count_candidates, given, plan_gaps
+from lstfill.split.gaps import GapPlan, GapTable, TileCounts, choose, count_candidates, plan_gaps
+from lstfill.split.given import assert_given, given, on_step, step_of
 
 __all__ = [
     "PARTS",
@@ -31,10 +32,12 @@ __all__ = [
     "count_usable",
     "draw_blocks",
     "given",
+    "on_step",
     "order_key",
     "parts_of_blocks",
     "plan_gaps",
     "reached",
+    "step_of",
     "sum_counts",
     "uniform",
 ]

@@ -16,7 +16,7 @@ from lstfill.split.draw import order_key, uniform
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lstfill.config import HeldOutGaps, Split
+    from lstfill.config import Split
     from lstfill.cube.chunk import Chunk
     from lstfill.split.blocks import Triple
 
@@ -169,35 +169,6 @@ def choose(plan: GapPlan, counts: Iterable[TileCounts]) -> GapTable:
         raise DataError("split", [_nothing(plan, total)])
     report = _report(plan, total, int(cells[taken].sum(dtype=np.int64)), int(np.count_nonzero(taken)))
     return GapTable(plan, np.where(taken, _donor_dates(plan, first), _NO_DONOR).astype(np.int32), report)
-
-
-def given(gap: NDArray[np.generic], truth: NDArray[np.floating], land: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Held-out gaps of kind given ``(time, lat, lon)``: land where the gap is set and the truth behind it known.
-
-    The target need not be observed there; if it is, it is to be hidden all the same.
-
-    Args:
-        gap: the gap variable ``(time, lat, lon)``; set where it is finite and not 0.
-        truth: values behind the gaps ``(time, lat, lon)``, NaN where unknown.
-        land: cells with a meaning ``(lat, lon)``.
-    """
-    held_out: NDArray[np.bool_] = np.isfinite(gap) & (gap != 0) & np.isfinite(truth) & land[None]
-    return held_out
-
-
-def assert_given(held_out: int, gaps: HeldOutGaps) -> None:
-    """Refuses given gaps that hide nothing.
-
-    Args:
-        held_out: number of cells held out, over the whole cube.
-        gaps: names the two variables.
-
-    Raises:
-        DataError: if the number is 0.
-    """
-    if not held_out:
-        fact = f"no land cell with {gaps.gap!r} set and a finite {gaps.truth!r}, so 0 values are held out"
-        raise DataError("split", [f"{fact}: check both variables and the mask, or set held_out_gaps.kind to clouds"])
 
 
 def _observed(chunk: Chunk, plan: GapPlan) -> NDArray[np.bool_]:

@@ -60,6 +60,7 @@ class Reader:
         land: address of the mask; None before it is made, then every cell is land.
         parts: address of the split; None before it is made.
         truth: name of the variable behind held-out gaps of kind given.
+        truth_step: position of its date, where it has no time of its own.
         held_out: whether the split holds values out.
         identities: of cube, land and split, so that one written anew is never taken for the one opened before.
     """
@@ -70,6 +71,7 @@ class Reader:
     land: str | None = None
     parts: str | None = None
     truth: str | None = None
+    truth_step: int | None = None
     held_out: bool = False
     identities: tuple[str, str, str] = ("", "", "")
 
@@ -87,7 +89,8 @@ class Reader:
         split = _belonging(cube, facts, parts, "split", "the split")
         reader = cls(cube, facts["target"], tuple(facts["features"]), land, parts)
         reader = replace(reader, identities=(origin["identity"], mask["identity"], split["identity"]))
-        return replace(reader, truth=split["facts"]["truth"], held_out=bool(split["facts"]["held_out"]))
+        facts = split["facts"]
+        return replace(reader, truth=facts["truth"], truth_step=facts["truth_step"], held_out=bool(facts["held_out"]))
 
     @property
     def grid(self) -> Grid:
@@ -120,7 +123,7 @@ class Reader:
             land=self.land_in(window),
             part=None if table is None else table.part_in(window),
             held_out=self._held_out(window),
-            truth=values[self.truth] if self.truth else None,
+            truth=self._truth(values, window),
         )
 
     def with_features(self, chunk: Chunk) -> Chunk:
@@ -139,6 +142,11 @@ class Reader:
             return _land_of(self.land, self.identities[1])[window.slices[1:]]
         land: NDArray[np.bool_] = stores.read(self.land, window, ["land"], identity=self.identities[1])["land"]
         return land
+
+    def _truth(self, values: dict[str, NDArray[Any]], window: Window) -> NDArray[np.floating] | None:
+        from lstfill.split import on_step
+
+        return on_step(values[self.truth], self.truth_step, window) if self.truth else None
 
     def _held_out(self, window: Window) -> NDArray[np.bool_] | None:
         if self.parts is None or not self.held_out:
@@ -199,7 +207,7 @@ def require(cube: str, names: Sequence[str], purpose: str) -> None:
 def _belonging(cube: str, expected: dict[str, Any], uri: str | None, step: str, wanted: str) -> dict[str, Any]:
     """The provenance of a store made for the cube; of one that is not made yet, nothing."""
     if uri is None:
-        return {"identity": "", "facts": {"truth": None, "held_out": 0}}
+        return {"identity": "", "facts": {"truth": None, "truth_step": None, "held_out": 0}}
     origin = refuse_foreign(uri, step, wanted)
     grid = origin["facts"]["grid"]
     if grid != expected["grid"]:

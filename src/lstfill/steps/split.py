@@ -13,7 +13,7 @@ from lstfill import compute
 from lstfill import split as splits
 from lstfill.artifacts import Pointer
 from lstfill.compute import Engine
-from lstfill.config import Cluster, Split
+from lstfill.config import Cluster, HeldOutGaps, Split
 from lstfill.cube import Chunk, Window, chunk_windows, is_global_lon
 from lstfill.split import GapTable, SplitTable
 from lstfill.steps.provenance import describe, pointer_to, refuse_own_input
@@ -29,12 +29,14 @@ class _Hidden:
         table: gaps of cloud shape, or None.
         gap: name of the variable that says where; None for gaps of cloud shape.
         truth: name of the variable behind it.
+        step: position of the date that these two belong to, where they have no time of their own.
         run: names this run to the store that is written.
     """
 
     table: GapTable | None
     gap: str | None
     truth: str | None
+    step: int | None = None
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def cells(self, reader: Reader, chunk: Chunk) -> NDArray[np.bool_] | None:
@@ -44,7 +46,8 @@ class _Hidden:
         if self.gap is None or self.truth is None:
             return None
         values = reader.read(chunk.window, [self.gap, self.truth])
-        return splits.given(values[self.gap], values[self.truth], chunk.land)
+        gap, truth = (splits.on_step(values[name], self.step, chunk.window) for name in (self.gap, self.truth))
+        return splits.given(gap, truth, chunk.land)
 
 
 def run(split: Split, *, cube: str, land: str, output: str, cluster: Cluster | None = None) -> Pointer:
@@ -99,10 +102,16 @@ def _windows(split: Split, grid: Grid) -> list[Window]:
 def _hidden(split: Split, reader: Reader, engine: Engine, windows: list[Window]) -> _Hidden:
     gaps = split.held_out_gaps
     if gaps.kind != "clouds":
-        return _Hidden(None, gaps.gap, gaps.truth)
+        return _Hidden(None, gaps.gap, gaps.truth, _step(gaps, reader))
     plan = splits.plan_gaps(reader.grid.shape, split)
     counts = engine.map(functools.partial(_candidates, reader, plan), windows)
     return _Hidden(splits.choose(plan, counts), None, None)
+
+
+def _step(gaps: HeldOutGaps, reader: Reader) -> int | None:
+    with stores.open_whole(reader.cube) as ds:
+        timeless = [name for name in gaps.variables() if "time" not in ds[name].dims]
+    return splits.step_of(gaps, timeless, reader.grid.time)
 
 
 def _candidates(reader: Reader, plan: splits.GapPlan, window: Window) -> splits.TileCounts:
@@ -158,6 +167,7 @@ def _commit(
         "held_out": held_out,
         "held_out_report": hidden.table.report if hidden.table else {},
         "truth": split.held_out_gaps.truth,
+        "truth_step": hidden.step,
     }
     provenance = describe("split", section=split, inputs={"cube": cube, "land": land}, facts=facts)
     stores.commit(output, provenance)
