@@ -16,9 +16,9 @@ STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mask": (("mask",), ("cube",)),
     "split": (("split", "cluster"), ("cube", "land")),
     "preprocess": (("preprocess", "cluster"), ("cube", "land", "parts")),
-    "train": (("train", "tracking"), ("samples",)),
+    "train": (("train", "tracking", "cluster"), ("samples", "cube", "land", "parts")),
     "evaluate": (("evaluate", "tracking", "cluster"), ("cube", "land", "parts", "model")),
-    "predict": (("predict", "tracking", "cluster"), ("cube", "land", "model", "evaluation")),
+    "predict": (("predict", "tracking", "cluster"), ("cube", "land", "model")),
 }
 OUTPUTS = {
     "ingest": "cube",

@@ -11,6 +11,7 @@ def evaluate(
     evaluate_baselines: list,
     evaluate_groups: list,
     evaluate_map_date: str,
+    evaluate_options: dict,
     tracking_uri: str,
     tracking_experiment: str,
     cluster: dict,
@@ -25,12 +26,13 @@ def evaluate(
     """Scores the model on test cells and held-out gaps beside baselines, and draws the report."""
     from lstfill.steps import publish_scores, run_task
 
+    scored = {"baselines": evaluate_baselines, "groups": evaluate_groups}
     result = run_task(
         "evaluate",
         workspace,
         inputs={"cube": cube, "land": land, "parts": parts, "model": model},
         output=evaluation,
-        evaluate={"baselines": evaluate_baselines, "groups": evaluate_groups, "map_date": evaluate_map_date},
+        evaluate={**scored, "map_date": evaluate_map_date, **evaluate_options},
         tracking={"uri": tracking_uri, "experiment": tracking_experiment},
         cluster=cluster,
     )

@@ -11,6 +11,8 @@ def ingest(
     source_uri: str,
     source_target: str,
     source_features: list,
+    source_covariates: list,
+    source_select: dict,
     source_time: list,
     source_bbox_deg: list,
     source_endpoint_url: str,
@@ -22,13 +24,16 @@ def ingest(
     """Opens, checks and normalises the source and cuts it once into the work cube."""
     from lstfill.steps import run_task
 
-    source = {"uri": source_uri, "target": source_target, "features": source_features, "time": source_time}
+    variables = {"target": source_target, "features": source_features, "covariates": source_covariates}
     run_task(
         "ingest",
         workspace,
         output=cube,
         source={
-            **source,
+            "uri": source_uri,
+            **variables,
+            "select": source_select,
+            "time": source_time,
             "bbox_deg": source_bbox_deg,
             "endpoint_url": source_endpoint_url,
             "anonymous": source_anonymous,

@@ -16,7 +16,6 @@ def predict(
     cube: dsl.Input[dsl.Dataset],
     land: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
-    evaluation: dsl.Input[dsl.Artifact],
     filled: dsl.Output[dsl.Dataset],
 ) -> None:
     """Fills the cube chunk by chunk, with a source flag and an uncertainty."""
@@ -25,7 +24,7 @@ def predict(
     run_task(
         "predict",
         workspace,
-        inputs={"cube": cube, "land": land, "model": model, "evaluation": evaluation},
+        inputs={"cube": cube, "land": land, "model": model},
         output=filled,
         predict={"zarr_format": predict_zarr_format, "write": predict_write},
         tracking={"uri": tracking_uri, "experiment": tracking_experiment},

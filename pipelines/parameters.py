@@ -12,12 +12,23 @@ from lstfill.config import Config, Section, build
 from lstfill.errors import ConfigError
 
 FLAT = {
-    "source": ("uri", "target", "features", "time", "bbox_deg", "endpoint_url", "anonymous"),
+    "source": (
+        "uri",
+        "target",
+        "features",
+        "covariates",
+        "select",
+        "time",
+        "bbox_deg",
+        "endpoint_url",
+        "anonymous",
+    ),
     "mask": ("kind",),
     "split": ("kind", "block", "fractions", "buffer", "balance", "seed", "held_out_gaps"),
     "preprocess": ("missing", "scaling", "max_samples"),
     "train": (
         "model",
+        "compare",
         "pretrained",
         "epochs",
         "batch_size",

@@ -25,6 +25,8 @@ def lstfill(
     source_uri: str,
     source_target: str = "land_surface_temperature",
     source_features: list = ["air_temperature_2m"],
+    source_covariates: list = [],
+    source_select: dict = {},
     source_time: list = [],
     source_bbox_deg: list = [],
     source_endpoint_url: str = "",
@@ -44,6 +46,7 @@ def lstfill(
     preprocess_max_samples: int = 0,
     preprocess_options: dict = {},
     train_model: str = "linear",
+    train_compare: list = [],
     train_pretrained: str = "",
     train_epochs: int = 10,
     train_batch_size: int = 8192,
@@ -52,9 +55,11 @@ def lstfill(
     train_seed: int = 0,
     train_register_as: str = "",
     train_alias: str = "",
+    train_options: dict = {},
     evaluate_baselines: list = ["feature", "date_mean", "cell_mean", "temporal_interpolation"],
     evaluate_groups: list = ["latitude", "season", "gap_size"],
     evaluate_map_date: str = "",
+    evaluate_options: dict = {},
     predict_zarr_format: str = "source",
     predict_write: str = "filled",
     cluster: dict = {},
@@ -67,7 +72,9 @@ def lstfill(
         workspace: where the steps write their stores, s3://bucket/prefix
         source_uri: address of the cube, s3://, https:// or a path
         source_target: variable whose gaps are filled
-        source_features: complete variables the target is learned from
+        source_features: complete variables the target is learned from; may be empty for models that need none
+        source_covariates: further variables that models of neighbours use: elevation, land cover
+        source_select: for each further dimension of a variable, the coordinate to take
         source_time: first and last date, both included; empty takes all
         source_bbox_deg: west, south, east, north in degrees; empty takes all
         source_endpoint_url: S3 endpoint of the source; empty is AWS if anonymous, else that of the environment
@@ -81,12 +88,13 @@ def lstfill(
         split_buffer: cells left out between the parts, along time, lat and lon
         split_balance: move whole blocks until each share holds in every latitude band
         split_seed: seed of the split
-        split_held_out_gaps: artificial gaps for the scores (kind, fraction, truth, gap, seed)
+        split_held_out_gaps: artificial gaps for the scores (kind, fraction, truth, gap, date, seed)
         preprocess_missing: cells with a missing feature are dropped, or imputed by mean or constant
         preprocess_scaling: standardize, normalize, none or custom
         preprocess_max_samples: most samples a part; 0 takes all
         preprocess_options: further keys of the section preprocess (constant, custom, seed)
-        train_model: name of the model
+        train_model: the model that fills (linear, mlp, harmonic, boosting, local, ensemble)
+        train_compare: further models that are fitted and scored beside it
         train_pretrained: a model to use as it is, models:/name@alias or an address; nothing is fitted then
         train_epochs: most passes over the training samples
         train_batch_size: samples a step
@@ -94,10 +102,12 @@ def lstfill(
         train_patience: epochs without a better validation loss before the fit stops
         train_seed: seed of the initial weights and of the order of batches
         train_register_as: name in the model registry; empty registers nothing
-        train_alias: alias that the registered version gets
+        train_alias: alias that the registered version gets if it passes the gate of the evaluation
+        train_options: further keys of the section train (tiles, calibration, and a section for each model)
         evaluate_baselines: what the model is compared with
         evaluate_groups: break-downs of the scores
         evaluate_map_date: date of the report's maps; empty takes the one with the most scored cells
+        evaluate_options: further keys of the section evaluate (gate)
         predict_zarr_format: Zarr format of the filled cube, source, 2 or 3
         predict_write: filled, filled+observed or filled+observed+features
         cluster: where chunks are worked on, keys of the section cluster (kind: threads, local, scheduler, kubernetes)
@@ -111,6 +121,8 @@ def lstfill(
         source_uri=source_uri,
         source_target=source_target,
         source_features=source_features,
+        source_covariates=source_covariates,
+        source_select=source_select,
         source_time=source_time,
         source_bbox_deg=source_bbox_deg,
         source_endpoint_url=source_endpoint_url,
@@ -151,6 +163,7 @@ def lstfill(
         **where,
         **tracked,
         train_model=train_model,
+        train_compare=train_compare,
         train_pretrained=train_pretrained,
         train_epochs=train_epochs,
         train_batch_size=train_batch_size,
@@ -159,7 +172,12 @@ def lstfill(
         train_seed=train_seed,
         train_register_as=train_register_as,
         train_alias=train_alias,
+        train_options=train_options,
+        cluster=cluster,
         samples=samples,
+        cube=cube,
+        land=land,
+        parts=parts,
     )
     model = trained.set_display_name("Train model").outputs["model"]
     scored = components.evaluate(
@@ -168,6 +186,7 @@ def lstfill(
         evaluate_baselines=evaluate_baselines,
         evaluate_groups=evaluate_groups,
         evaluate_map_date=evaluate_map_date,
+        evaluate_options=evaluate_options,
         cluster=cluster,
         cube=cube,
         land=land,
@@ -183,7 +202,6 @@ def lstfill(
         cube=cube,
         land=land,
         model=model,
-        evaluation=scored.outputs["evaluation"],
     )
     filled = predicted.set_display_name("Fill gaps").outputs["filled"]
     return Outputs(model=model, evaluation=scored.outputs["evaluation"], report=scored.outputs["report"], filled=filled)

@@ -27,9 +27,9 @@ INPUTS = {
     "mask": ["cube"],
     "split": ["cube", "land"],
     "preprocess": ["cube", "land", "parts"],
-    "train": ["samples"],
+    "train": ["samples", "cube", "land", "parts"],
     "evaluate": ["cube", "land", "parts", "model"],
-    "predict": ["cube", "land", "model", "evaluation"],
+    "predict": ["cube", "land", "model"],
 }
 OUTPUT = dict(zip(STEPS, ["cube", "land", "parts", "samples", "model", "evaluation", "filled"], strict=True))
 
@@ -47,8 +47,8 @@ def run(tmp_path_factory):
     return root
 
 
-def command(root, step, *more, output=None, without=()):
-    inputs = [part for name in INPUTS[step] if name not in without for part in (f"--{name}", str(root / name))]
+def command(root, step, *more, output=None):
+    inputs = [part for name in INPUTS[step] for part in (f"--{name}", str(root / name))]
     return [step, "--config", str(root / "c.yaml"), *inputs, "--output", str(output or root / OUTPUT[step]), *more]
 
 
@@ -74,12 +74,6 @@ class TestSteps:
         assert cli.main(command(run, "mask", output=tmp_path / "land.zarr")) == 0
         assert capsys.readouterr().out == f"mask: {tmp_path / 'land.zarr'}\n"
 
-    def test_the_evaluation_of_predict_may_be_left_out(self, run, tmp_path):
-        assert cli.main(command(run, "predict", output=tmp_path / "filled.zarr", without=["evaluation"])) == 0
-        own, other = (xr.open_zarr(at).load() for at in (tmp_path / "filled.zarr", run / "filled"))
-        assert own[TARGET].equals(other[TARGET])
-        assert not own[f"{TARGET}_uncertainty"].equals(other[f"{TARGET}_uncertainty"])
-
     def test_again_to_the_same_place_replaces_what_was_there(self, run, tmp_path):
         output = tmp_path / "land.zarr"
         for _ in range(2):
@@ -101,7 +95,7 @@ class TestArguments:
             cli.main([step])
         assert ended.value.code == 2
         said = capsys.readouterr().err
-        wanted = {f"--{name}" for name in INPUTS[step]} - {"--evaluation"} | {"--config", "--output"}
+        wanted = {f"--{name}" for name in INPUTS[step]} | {"--config", "--output"}
         assert all(option in said.splitlines()[-1] for option in wanted)
 
     def test_the_steps_are_those_that_there_are(self):
@@ -111,7 +105,7 @@ class TestArguments:
 
         for step, (_, sections, inputs) in cli._STEPS.items():
             function = importlib.import_module(f"lstfill.steps.{step}").run
-            assert set(inspect.signature(function).parameters) == {*sections, *inputs, "output"}
+            assert set(inspect.signature(function).parameters) - {"evaluation"} == {*sections, *inputs, "output"}
             assert list(inputs) == INPUTS[step]
 
     def test_version(self, capsys):

@@ -20,22 +20,24 @@ _STEPS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "mask": ("make the land mask of a work cube", ("mask",), ("cube",)),
     "split": ("assign cells to train, validation and test", ("split", "cluster"), ("cube", "land")),
     "preprocess": ("draw the samples of each part", ("preprocess", "cluster"), ("cube", "land", "parts")),
-    "train": ("fit a model to samples", ("train", "tracking"), ("samples",)),
+    "train": (
+        "fit the models",
+        ("train", "tracking", "cluster"),
+        ("samples", "cube", "land", "parts"),
+    ),
     "evaluate": (
         "score a model and draw the report",
         ("evaluate", "tracking", "cluster"),
         ("cube", "land", "parts", "model"),
     ),
-    "predict": ("fill a work cube", ("predict", "tracking", "cluster"), ("cube", "land", "model", "evaluation")),
+    "predict": ("fill a work cube", ("predict", "tracking", "cluster"), ("cube", "land", "model")),
 }
-_OPTIONAL = {"evaluation"}
 _MEANING = {
     "cube": "address of the work cube, from ingest",
     "land": "address of the mask, from mask",
     "parts": "address of the split, from split",
     "samples": "address of the samples, from preprocess",
     "model": "address of the model directory, from train; predict also takes models:/name@alias",
-    "evaluation": "address of the evaluation, from evaluate; its residuals give the uncertainty",
 }
 
 
@@ -75,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         command = steps.add_parser(name, help=meaning, description=meaning)
         command.add_argument("--config", required=True, help="configuration file (YAML)")
         for key in inputs:
-            command.add_argument(f"--{key}", required=key not in _OPTIONAL, help=_MEANING[key])
+            command.add_argument(f"--{key}", required=True, help=_MEANING[key])
         command.set_defaults(function=_run_step, step=name)
     synthetic = steps.add_parser("synthetic", help="write a synthetic cube like the Earth System Data Cube")
     synthetic.add_argument("--seed", type=int, default=0, help="of everything that is drawn")

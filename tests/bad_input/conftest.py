@@ -34,7 +34,8 @@ def good(tmp_path_factory):
 def model(good):
     """A model of that run."""
     output = f"{good['root']}/model"
-    train.run(Train(epochs=1), Tracking(uri=good["tracking"]), samples=good["samples"], output=output)
+    inputs = {name: good[name] for name in ("samples", "cube", "land", "parts")}
+    train.run(Train(epochs=1), Tracking(uri=good["tracking"]), **inputs, output=output)
     return output
 
 

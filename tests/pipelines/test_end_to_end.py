@@ -198,9 +198,9 @@ def plain(ran, opened, tmp_path_factory):
     split.run(config.split, cube=at["cube"], land=at["land"], output=at["parts"])
     given = {"cube": at["cube"], "land": at["land"]}
     preprocess.run(config.preprocess, **given, parts=at["parts"], output=at["samples"])
-    train.run(unregistered, tracking, samples=at["samples"], output=at["model"])
-    model, evaluation = ran.address("train", "model"), ran.address("evaluate", "evaluation")
-    predict.run(config.predict, tracking, **given, model=model, evaluation=evaluation, output=at["filled"])
+    inputs = {name: at[name] for name in ("samples", "cube", "land", "parts")}
+    train.run(unregistered, tracking, **inputs, output=at["model"])
+    predict.run(config.predict, tracking, **given, model=ran.address("train", "model"), output=at["filled"])
     return at
 
 

@@ -30,12 +30,22 @@ FULL = {
         "valid_range_k": [200, 340],
         "units": {"air_temperature_2m": "degC"},
         "anonymous": True,
+        "covariates": ["elevation"],
+        "select": {"gap_level": 96, "run": "2008-01-01"},
     },
     "mask": {"kind": "variable", "variable": "lm", "exclude": ["lake"]},
     "split": {"buffer": {"lat": 2}, "held_out_gaps": {"kind": "given", "truth": "t", "gap": "g"}, "seed": 7},
     "preprocess": {"missing": "constant", "constant": 280.5, "max_samples": 1000},
-    "train": {"register_as": "m", "alias": "champion", "epochs": 3},
-    "evaluate": {"baselines": ["feature"], "groups": []},
+    "train": {
+        "model": "ensemble",
+        "compare": ["linear", "harmonic"],
+        "register_as": "m",
+        "alias": "champion",
+        "epochs": 3,
+        "tiles": {"side": 64},
+        "mlp": {"hidden": [32, 16]},
+    },
+    "evaluate": {"baselines": ["feature"], "groups": [], "gate": {"margin_k": 0.2}},
     "predict": {"zarr_format": 3, "write": "filled+observed"},
     "cluster": {"kind": "local", "workers": 3, "memory_limit": "1GiB"},
     "tracking": {"experiment": "mine"},
@@ -52,6 +62,21 @@ def test_flat_parameters_give_the_configuration_back(values):
             wanted = wanted.model_copy(update={"extras": config.carried_extras()})
         assert section_of(flat, name) == wanted, name
     assert build(Cluster, flat["cluster"]) == config.cluster
+
+
+def test_whole_numbers_that_kubeflow_made_floats_are_whole_again():
+    flat = arguments(build(Config, FULL), "s3://w")
+    flat |= {"train_options": {"tiles": {"side": 64.0}, "mlp": {"hidden": [32.0, 16.0]}}}
+    flat |= {"source_select": {"gap_level": 96.0, "run": "2008-01-01"}}
+    assert section_of(flat, "train") == build(Config, FULL).train
+    assert section_of(flat, "source").select == build(Config, FULL).source.select
+
+
+def test_what_is_not_varied_in_a_form_travels_in_the_options():
+    flat = arguments(build(Config, FULL), "s3://w")
+    assert flat["train_options"] == {"tiles": {"side": 64}, "mlp": {"hidden": [32, 16]}}
+    assert flat["evaluate_options"] == {"gate": {"margin_k": 0.2}}
+    assert arguments(build(Config, {"source": {"uri": "a"}}), "s3://w")["train_options"] == {}
 
 
 def test_arguments_are_the_inputs_of_the_pipeline():
@@ -99,6 +124,8 @@ class TestTyped:
             ("source_anonymous", "False", False),
             ("source_time", '["2002-05-21", "2002-08-01"]', ["2002-05-21", "2002-08-01"]),
             ("source_bbox_deg", "[]", []),
+            ("source_select", '{"gap_level": 96}', {"gap_level": 96}),
+            ("train_compare", '["linear"]', ["linear"]),
             ("split_block", '{"lat": 2, "lon": 2.5}', {"lat": 2, "lon": 2.5}),
             ("predict_zarr_format", "3", "3"),
         ],
@@ -182,6 +209,9 @@ class TestConfiguration:
             ),
             ({"mask_options": '{"varable": "x"}'}, "parameters: unknown key 'mask.varable'"),
             ({"cluster": '{"kind": "moon"}'}, "parameters: cluster.kind"),
+            ({"train_compare": '["magic"]'}, "parameters: train.compare.0"),
+            ({"train_options": '{"tiles": {"side": 8}}'}, "parameters: train.tiles.side"),
+            ({"evaluate_options": '{"gates": {}}'}, "parameters: unknown key 'evaluate.gates'"),
         ],
     )
     def test_a_value_that_the_configuration_refuses_is_refused_here(self, override, said):

@@ -42,8 +42,9 @@ def tracking(ran, opened):
 def pretrained(ran, tracking, tmp_path_factory):
     """A model directory that step ``train`` made of the registered model, without a fit."""
     output = str(tmp_path_factory.mktemp("pretrained") / "model")
-    samples = ran.address("preprocess", "samples")
-    return train.run(Train(pretrained=REGISTERED), tracking, samples=samples, output=output)
+    made_by = {"samples": "preprocess", "cube": "ingest", "land": "mask", "parts": "split"}
+    inputs = {name: ran.address(step, name) for name, step in made_by.items()}
+    return train.run(Train(pretrained=REGISTERED), tracking, **inputs, output=output)
 
 
 class TestPyfunc:
@@ -93,26 +94,15 @@ class TestFillWithoutTraining:
         return ran.first.summary["mlflow"]["tracking_uri"]
 
     def test_from_the_command_line_to_the_same_bits(self, ran, filled, tmp_path):
-        output = self.fill(ran, tmp_path, "--evaluation", ran.address("evaluate", "evaluation"))
+        output = self.fill(ran, tmp_path)
         for name, values in arrays(str(output)).items():
             assert values.tobytes() == filled[name].tobytes(), name
-
-    def test_without_an_evaluation_the_uncertainty_is_the_models_own(self, ran, filled, tmp_path):
-        alone = arrays(str(self.fill(ran, tmp_path)))
-        for name in NAMES[:2]:
-            assert alone[name].tobytes() == filled[name].tobytes(), name
-        own, other = alone[NAMES[2]], filled[NAMES[2]]
-        np.testing.assert_array_equal(np.isfinite(own), np.isfinite(other))
-        assert np.nanmax(np.abs(own - other)) > 0
-        assert np.nanmedian(own) == pytest.approx(3.0, abs=1.0)
 
     def test_the_second_version_by_number(self, ran, tracking, tmp_path):
         """Without the alias: the run with another learning rate."""
         output = str(tmp_path / "filled.zarr")
         cube, land = ran.address("ingest", "cube"), ran.address("mask", "land")
-        evaluation = ran.second.pointer(ran.directory, "evaluate", "evaluation").uri
-        given = {"cube": cube, "land": land, "evaluation": evaluation}
-        predict.run(Predict(), tracking, **given, model=f"models:/{MODEL}/2", output=output)
+        predict.run(Predict(), tracking, cube=cube, land=land, model=f"models:/{MODEL}/2", output=output)
         second = arrays(ran.second.summary["filled"])
         for name, values in arrays(output).items():
             assert values.tobytes() == second[name].tobytes(), name
@@ -137,7 +127,6 @@ class TestPretrained:
     def test_it_fills_to_the_same_bits(self, ran, pretrained, tracking, filled, tmp_path):
         output = str(tmp_path / "filled.zarr")
         inputs = {"cube": ran.address("ingest", "cube"), "land": ran.address("mask", "land")}
-        inputs["evaluation"] = ran.address("evaluate", "evaluation")
         predict.run(Predict(), tracking, **inputs, model=pretrained.uri, output=output)
         for name, values in arrays(output).items():
             assert values.tobytes() == filled[name].tobytes(), name
@@ -147,7 +136,9 @@ class TestPretrained:
             tmp_path / "c.yaml", "unused",
             train={"pretrained": f"models:/{MODEL}@nobody"}, tracking={"uri": tracking.uri, "experiment": "registered"},
         )  # fmt: skip
-        arguments = ["--samples", ran.address("preprocess", "samples"), "--output", str(tmp_path / "model")]
+        made_by = {"samples": "preprocess", "cube": "ingest", "land": "mask", "parts": "split"}
+        inputs = [part for name, step in made_by.items() for part in (f"--{name}", ran.address(step, name))]
+        arguments = [*inputs, "--output", str(tmp_path / "model")]
         assert cli.main(["train", "--config", str(config), *arguments]) == 1
         said = capsys.readouterr().err
         assert f"'{MODEL}' has the aliases: {ALIAS}; the versions: 2, 1" in said

@@ -108,7 +108,8 @@ class Chain:
         return preprocess.run(self.preprocess, **inputs, output=self.at("samples"), cluster=self.cluster)
 
     def trained(self):
-        return train.run(self.train, self.tracking, samples=self.at("samples"), output=self.at("model"))
+        inputs = self.inputs("samples", "cube", "land", "parts")
+        return train.run(self.train, self.tracking, **inputs, output=self.at("model"), cluster=self.cluster)
 
     def scored(self):
         inputs = self.inputs("cube", "land", "parts", "model")

@@ -33,9 +33,8 @@ def run_of(fitted):
 
 def small(prepared, root, **section):
     """The same samples, a model of its own."""
-    return train.run(
-        Train(**{"epochs": 1, **section}), prepared.tracking, samples=prepared.at("samples"), output=f"{root}/model"
-    )
+    inputs = prepared.inputs("samples", "cube", "land", "parts")
+    return train.run(Train(**{"epochs": 1, **section}), prepared.tracking, **inputs, output=f"{root}/model")
 
 
 def test_the_directory_holds_all_that_belongs_to_a_model(fitted):
@@ -124,7 +123,7 @@ def test_a_registered_version_gets_its_alias_and_is_taken_without_training(prepa
         taken = train.run(
             Train(pretrained=address),
             prepared.tracking,
-            samples=prepared.at("samples"),
+            **prepared.inputs("samples", "cube", "land", "parts"),
             output=str(tmp_path / name),
         )
         assert taken.facts["pretrained"] == address
@@ -160,6 +159,7 @@ def test_a_pretrained_model_that_is_not_there(prepared, tmp_path, address, error
 
 def test_addresses_that_are_mixed_up_or_not_there(prepared, tmp_path):
     run = {"output": f"{tmp_path}/model", "train": Train(), "tracking": prepared.tracking}
+    run |= prepared.inputs("cube", "land", "parts")
     with pytest.raises(StoreError, match=r"parts\.zarr was written by step split, not preprocess: .* of the samples"):
         train.run(**run, samples=prepared.at("parts"))
     with pytest.raises(StoreError, match=r"no store at .*none\.zarr: it may have been deleted"):

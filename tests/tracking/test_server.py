@@ -17,7 +17,7 @@ import yaml
 from lstfill import cli, tracking
 from lstfill.config import Tracking, Train
 from lstfill.errors import TrackingError
-from lstfill.steps import evaluate, train
+from lstfill.steps import evaluate
 from tests.steps.chain import Chain, make_cube, source_of, write_source
 from tests.tracking import deployment
 
@@ -74,7 +74,7 @@ def test_tasks_of_one_pipeline_record_in_one_run_and_files_land_in_the_object_st
     there = Tracking(uri=server.uri(HOST), experiment="one run")
     section = Train(epochs=2, learning_rate=0.2, register_as="lst", alias="champion")
     chain = prepared.but(tracking=there, train=section)
-    facts = train.run(section, there, samples=chain.at("samples"), output=chain.at("model")).facts
+    facts = chain.trained().facts
     chain.scored()
     chain.filled()
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.artifacts import Pointer
-from lstfill.config import Tracking, Train
+from lstfill.config import Cluster, Tracking, Train
 from lstfill.steps import models
 from lstfill.steps.provenance import (
     SEAL,
@@ -25,6 +25,7 @@ from lstfill.steps.provenance import (
     refuse_own_input,
     seal,
 )
+from lstfill.steps.reader import Reader
 from lstfill.steps.shards import KeptShards, StoredShards
 from lstfill.storage import objects, stores
 from lstfill.storage.scratch import scratch_directory
@@ -38,14 +39,28 @@ logger = logging.getLogger(__name__)
 HISTORY = "history.json"
 
 
-def run(train: Train, tracking: Tracking, *, samples: str, output: str) -> Pointer:
+def run(
+    train: Train,
+    tracking: Tracking,
+    *,
+    samples: str,
+    cube: str,
+    land: str,
+    parts: str,
+    output: str,
+    cluster: Cluster | None = None,  # noqa: ARG001 - for models of tiles
+) -> Pointer:
     """Writes a model directory: ``model.keras``, ``model.json``, the history of the fit, TensorBoard's logs.
 
     Args:
         train: model, its fit, and where to register it; or a pretrained model to take as it is.
         tracking: where the run is recorded.
         samples: address of the samples.
+        cube: address of the work cube.
+        land: address of the mask.
+        parts: address of the split.
         output: address of the model directory.
+        cluster: where tiles are worked on; threads if not given.
 
     Returns:
         A pointer whose facts say run, tracking server, registered version and best validation loss.
@@ -59,8 +74,9 @@ def run(train: Train, tracking: Tracking, *, samples: str, output: str) -> Point
     from lstfill import model as models_of
     from lstfill.tracking import open_run, resolve_uri
 
-    refuse_own_input(output, samples, train.pretrained)
+    refuse_own_input(output, samples, cube, land, parts, train.pretrained)
     origin = refuse_foreign(samples, "preprocess", "the samples")
+    Reader.open(cube, land, parts)
     begin(output)
     uri = resolve_uri(tracking, None)
     name = f"{train.model} of {', '.join(origin['facts']['features']) or 'nothing'}"
