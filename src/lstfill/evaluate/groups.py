@@ -6,54 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lstfill.cube.geometry import SEASONS, band_labels, latitude_band, season
+from lstfill import gaps
+from lstfill.cube.geometry import latitude_band, season
+from lstfill.gaps.surroundings import gap_size, gap_size_class
 
 if TYPE_CHECKING:
-    from types import EllipsisType
-
     from numpy.typing import NDArray
 
     from lstfill.cube.chunk import Chunk
 
-# Cells a date: one magnitude a class, from scattered pixels to whole cloud fields.
-GAP_SIZE_EDGES = (10, 100, 1000, 10000)
-GAP_SIZE_LABELS = ("1-9", "10-99", "100-999", "1000-9999", ">=10000")
+__all__ = ["GAP_SIZE_LABELS", "LABELS", "SIZES", "gap_size", "gap_size_class", "group_codes"]
+
+GAP_SIZE_LABELS = gaps.LABELS["gap_size"]
 # One axis of the grid of groups each, with the labels in natural order.
-LABELS: dict[str, tuple[str, ...]] = {"latitude": band_labels(), "season": SEASONS, "gap_size": GAP_SIZE_LABELS}
+LABELS = {name: gaps.LABELS[name] for name in ("latitude", "season", "gap_size")}
 SIZES = tuple(len(labels) for labels in LABELS.values())
-
-
-def gap_size(gap: NDArray[np.bool_], at: tuple[NDArray[np.intp], ...] | EllipsisType = ...) -> NDArray[np.int64]:
-    """Number of cells of the gap that each cell lies in.
-
-    A gap is a region of cells of one date that touch each other along lat or lon (not at corners). Sizes hold within
-    the array: a region that its border cuts counts with the part inside, and the sides of the date line do not meet.
-
-    Args:
-        gap: cells without a visible value ``(time, lat, lon)``.
-        at: index along time, lat and lon of the cells that are asked for, each ``(n,)``; all of them by default.
-
-    Returns:
-        Sizes in cells ``(n,)``, or ``(time, lat, lon)`` of all; 0 where there is no gap.
-    """
-    from scipy import ndimage
-
-    touching = np.zeros((3, 3, 3), bool)  # nothing touches along time, a cross touches in space
-    touching[1] = [[False, True, False], [True, True, True], [False, True, False]]
-    region, _ = ndimage.label(gap, touching)
-    cells = np.bincount(region.ravel())
-    cells[0] = 0
-    sizes: NDArray[np.int64] = cells[region[at]]
-    return sizes
-
-
-def gap_size_class(sizes: NDArray[np.integer]) -> NDArray[np.int8]:
-    """Index of the class in ``GAP_SIZE_LABELS``; cells without a gap fall in the first.
-
-    Args:
-        sizes: cells of a gap, any shape.
-    """
-    return np.searchsorted(GAP_SIZE_EDGES, sizes, side="right").astype(np.int8)
 
 
 def group_codes(
