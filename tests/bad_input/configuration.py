@@ -41,7 +41,7 @@ def config_without_a_source(given):
     return with_text(given, "train: {epochs: 3}")
 
 
-@case(r"unknown key 'train.epoch'; known there: model, pretrained, epochs")
+@case(r"unknown key 'train.epoch'; known there: model, compare, pretrained")
 def unknown_key(given):
     return given.step("ingest", train={"epoch": 3})
 

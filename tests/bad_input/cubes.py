@@ -23,10 +23,24 @@ def dimension_is_missing(given):
     return given.ingest_of(source_cube().assign({FEATURE: source_cube()[FEATURE][0]}))
 
 
-@case(r"\(extra: height\): rename or select in the source")
-def dimension_too_many(given):
+def with_height():
     cube = source_cube()
-    return given.ingest_of(cube.assign({FEATURE: cube[FEATURE].expand_dims(height=[2.0])}))
+    return cube.assign({FEATURE: cube[FEATURE].expand_dims(height=[2.0])})
+
+
+@case(r"\(extra: height\): take one in source.select.height; there are 2")
+def dimension_too_many(given):
+    return given.ingest_of(with_height())
+
+
+@case(r"source.select.height: 3.0 is not there; there are 2")
+def a_height_that_is_not_there(given):
+    return given.ingest_of(with_height(), select={"height": 3})
+
+
+@case(r"source.select names 'level', along which no variable used lies; there are none: leave it out")
+def a_selection_for_nothing(given):
+    return given.step("ingest", source={"select": {"level": 3}})
 
 
 @case(r"the coordinate 'lat' is not there")

@@ -54,6 +54,23 @@ def given_gaps_hide_nothing(given):
     return given.but(**masked(given, cube)).step("split", split={"held_out_gaps": gaps})
 
 
+def given_on_one_date(given, **date):
+    cube = source_cube()
+    cube["truth"], cube["gap"] = cube[TARGET][0], cube[TARGET][0] > 0
+    gaps = {"kind": "given", "truth": "truth", "gap": "gap", **date}
+    return given.but(**masked(given, cube)).step("split", split={"held_out_gaps": gaps})
+
+
+@case(r"split: 'truth' and 'gap' without time: set split.held_out_gaps.date to the date of the cube")
+def given_gaps_of_no_date(given):
+    return given_on_one_date(given)
+
+
+@case(r"split.held_out_gaps.date: '1999-12-31' is no date of the cube; the nearest is \d{4}-\d\d-\d\d")
+def given_gaps_of_another_date(given):
+    return given_on_one_date(given, date="1999-12-31")
+
+
 @case(r"2 issues\n  - no variable 'truth' for split.held_out_gaps; .*add it to source.extras")
 def given_gaps_are_not_there(given):
     return given.step("split", split={"held_out_gaps": {"kind": "given", "truth": "truth", "gap": "gap"}})

@@ -154,7 +154,8 @@ def test_a_wrong_password_ends_a_step_with_one_message_and_status_1(
     task.setenv("MLFLOW_TRACKING_PASSWORD", wrong)
     config = {"source": {"uri": prepared.source.uri}, "tracking": {"uri": server.uri(HOST)}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    arguments = ["train", "--config", f"{tmp_path}/config.yaml", "--samples", prepared.at("samples")]
+    inputs = [part for name in ("samples", "cube", "land", "parts") for part in (f"--{name}", prepared.at(name))]
+    arguments = ["train", "--config", f"{tmp_path}/config.yaml", *inputs]
     assert cli.main([*arguments, "--output", f"{tmp_path}/model"]) == 1
     said = capsys.readouterr()
     assert f"refuses the account '{account[0]}' with this password" in said.err
