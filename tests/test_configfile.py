@@ -55,12 +55,20 @@ def test_a_missing_file_is_named(tmp_path):
         load(tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("name", ["demo", "esdc", "istra"])
+@pytest.mark.parametrize("name", ["demo", "esdc", "istra", "modis", "sentinel3"])
 def test_the_configurations_that_come_along_are_valid(name, monkeypatch):
     monkeypatch.setenv("LSTFILL_DEMO_CUBE", "s3://lstfill/sources/esdc-like.zarr")
     assert load(CONFIGS / f"{name}.yaml").source.uri
 
 
-def test_the_real_cube_can_be_elsewhere(monkeypatch):
-    monkeypatch.setenv("LSTFILL_ISTRA", "s3://elsewhere/istra.zarr")
-    assert load(CONFIGS / "istra.yaml").source.uri == "s3://elsewhere/istra.zarr"
+@pytest.mark.parametrize("name", ["istra", "modis", "sentinel3"])
+def test_the_real_cubes_can_be_elsewhere(name, monkeypatch):
+    monkeypatch.setenv(f"LSTFILL_{name.upper()}", "s3://elsewhere/cube.zarr")
+    assert load(CONFIGS / f"{name}.yaml").source.uri == "s3://elsewhere/cube.zarr"
+
+
+def test_the_level_of_the_gaps_can_be_chosen(monkeypatch):
+    monkeypatch.delenv("LSTFILL_GAP_LEVEL", raising=False)
+    assert load(CONFIGS / "modis.yaml").source.select == {"gap_level": "96"}
+    monkeypatch.setenv("LSTFILL_GAP_LEVEL", "4")
+    assert load(CONFIGS / "modis.yaml").source.select == {"gap_level": "4"}
