@@ -1,25 +1,42 @@
-"""Models behind one interface: fit, predict with spread, save, load."""
+"""Models behind one interface: fit, predict with uncertainty, save, load."""
 
-from lstfill.model.base import Axes, Fitter, History, Model, Prediction, Reach, Tile, TileSource, TrainingView
+from lstfill.model.base import (
+    Axes,
+    CellModel,
+    Fitter,
+    History,
+    Model,
+    Prediction,
+    Reach,
+    Tile,
+    TileSource,
+    TrainingView,
+)
+from lstfill.model.calibration import Calibration
 from lstfill.model.card import Card
+from lstfill.model.conformal import fit_calibration
 from lstfill.model.linear import LinearModel
 from lstfill.model.registry import create, load, names
-from lstfill.model.spread import Spread
+from lstfill.model.residuals import Residuals, residuals_of
 
 __all__ = [
     "Axes",
+    "Calibration",
     "Card",
+    "CellModel",
     "Fitter",
     "History",
     "LinearModel",
     "Model",
     "Prediction",
     "Reach",
-    "Spread",
+    "Residuals",
     "Tile",
     "TileSource",
     "TrainingView",
     "create",
+    "fit_calibration",
     "load",
     "names",
+    "residuals_of",
 ]

@@ -1,4 +1,4 @@
-"""What every model is to the rest: four verbs, a view to learn from, a prediction with its spread."""
+"""What every model is to the rest: four verbs, a view to learn from, a prediction with its uncertainty."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from lstfill.preprocess import Scaling, ShardSource
 
 if TYPE_CHECKING:
     from lstfill.cube import Chunk
+    from lstfill.model.calibration import Calibration
     from lstfill.model.card import Card
-    from lstfill.model.spread import Spread
 
 
 class Reach(Enum):
@@ -86,6 +86,7 @@ class TrainingView:
         ranges: smallest and largest value of each feature in the train part.
         impute: what takes the place of a missing feature; a feature not named has none.
         provenance: plain values kept with the model: configuration hash, identity of the cube, mask, split.
+        covariates: names of further variables of the tiles.
         axes: coordinates of the cube, for models of reach PLACE.
         tiles: tiles to learn from, for models of reach TILE.
     """
@@ -99,6 +100,7 @@ class TrainingView:
     ranges: Mapping[str, tuple[float, float]]
     impute: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    covariates: tuple[str, ...] = ()
     axes: Axes | None = None
     tiles: TileSource | None = None
 
@@ -109,11 +111,14 @@ class Prediction:
 
     Attributes:
         value: ``(time, lat, lon)`` in K, float32; NaN where a feature is missing.
-        spread: standard deviation ``(time, lat, lon)`` in K, float32; None before the model is calibrated.
+        spread: the model's own standard deviation ``(time, lat, lon)`` in K, float32, as it is; None where it has none.
+        uncertainty: standard uncertainty ``(time, lat, lon)`` in K where calibration was done already, tile by tile
+            (``Calibration.calibrated``); else None.
     """
 
     value: NDArray[np.float32]
     spread: NDArray[np.float32] | None
+    uncertainty: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -167,32 +172,39 @@ class Model(Protocol):
 
     name: ClassVar[str]
     reach: ClassVar[Reach]
+    fits_samples: ClassVar[bool]
+    """Whether it is fitted to values of the train part, on which its errors say nothing then."""
 
     @property
     def card(self) -> Card:
         """All that is known of the fitted model, in plain values."""
 
-    def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History:
-        """Learns from the view."""
+    def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History | None:
+        """Learns from the view; tells how it went where there are epochs."""
 
     def predict(self, chunk: Chunk) -> Prediction:
         """Predicts every cell of a chunk, observed ones too."""
 
-    def predict_columns(self, columns: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32]:
-        """Predicts from features alone, arrays of one shape by name, in K; what a registered model offers."""
-
-    def example(self, rows: int = 5) -> dict[str, NDArray[np.float32]]:
-        """Features to try ``predict_columns`` on, by name ``(rows,)``."""
-
     def extrapolated(self, chunk: Chunk) -> NDArray[np.bool_]:
         """Where a feature lies outside the range trained on, or is imputed ``(time, lat, lon)``."""
 
-    def calibrate(self, spread: Spread) -> Model:
-        """The same model with that spread."""
+    def calibrate(self, calibration: Calibration) -> Model:
+        """The same model with that calibration."""
 
     def save(self, directory: Path) -> None:
-        """Writes ``model.json`` and ``model.keras``."""
+        """Writes weight files and ``model.json``."""
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Reads what ``save`` wrote."""
+
+
+@runtime_checkable
+class CellModel(Model, Protocol):
+    """A model of features alone, which can be asked without a cube."""
+
+    def predict_columns(self, columns: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32]:
+        """Predicts from features, arrays of one shape by name, in K; what a registered model offers."""
+
+    def example(self, rows: int = 5) -> dict[str, NDArray[np.float32]]:
+        """Features to try ``predict_columns`` on, by name ``(rows,)``."""

@@ -14,13 +14,14 @@ from lstfill.config import Train
 from lstfill.errors import ConfigError, DataError
 from lstfill.model import network as networks
 from lstfill.model.base import Fitter, History, Prediction, Reach, TrainingView
-from lstfill.model.card import Card, read_card, write_card
-from lstfill.model.spread import Spread
+from lstfill.model.card import Card
+from lstfill.model.directory import read_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lstfill.cube import Chunk
+    from lstfill.model.calibration import Calibration
 
 ENOUGH_TRAVEL = 200.0
 """Sum of learning rates, over all steps, after which a line has its best weights: 2000 steps at 0.1.
@@ -41,6 +42,7 @@ class LinearModel:
 
     name: ClassVar[str] = "linear"
     reach: ClassVar[Reach] = Reach.CELL
+    fits_samples: ClassVar[bool] = True
     fitted: Card | None = None
     archive: bytes = b""
 
@@ -87,11 +89,7 @@ class LinearModel:
         Raises:
             DataError: the chunk lacks a feature.
         """
-        value = self.predict_columns(chunk.features)
-        if self.card.spread is None:
-            return Prediction(value, None)
-        spread = self.card.spread.for_lat(chunk.lat).astype(np.float32)[None, :, None]
-        return Prediction(value, np.broadcast_to(spread, value.shape))
+        return Prediction(self.predict_columns(chunk.features), None)
 
     def predict_columns(self, columns: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32]:
         """Predicts from features alone, arrays of one shape by name; NaN where one is missing and not imputed."""
@@ -116,9 +114,9 @@ class LinearModel:
             lost |= missing & (name not in card.impute)
         return outside & ~lost
 
-    def calibrate(self, spread: Spread) -> LinearModel:
-        """The same model with that spread."""
-        return LinearModel(self.card.with_spread(spread), self.archive)
+    def calibrate(self, calibration: Calibration) -> LinearModel:
+        """The same model with that calibration."""
+        return LinearModel(self.card.with_calibration(calibration), self.archive)
 
     def network(self) -> Any:
         """The Keras network: features ``(n, f)`` in stored units to the target ``(n, 1)`` in K."""
@@ -130,10 +128,7 @@ class LinearModel:
 
     def save(self, directory: Path) -> None:
         """Writes ``model.keras``, then ``model.json``."""
-        card = self.card
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / networks.FILE).write_bytes(self.archive)
-        write_card(card, directory, networks.digest(self.archive))
+        write_model(self.card, directory, {networks.FILE: self.archive})
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -142,8 +137,8 @@ class LinearModel:
         Raises:
             StoreError: there is no whole model in the directory.
         """
-        card, digest = read_card(directory)
-        return cls(card, networks.read_archive(directory, digest))
+        card, weights = read_model(directory)
+        return cls(card, weights[networks.FILE])
 
 
 def enough_epochs(view: TrainingView, config: Train) -> int:

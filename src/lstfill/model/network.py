@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstfill.errors import LstfillError, StoreError
+from lstfill.errors import LstfillError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -51,27 +50,3 @@ def from_bytes(archive: bytes) -> Any:
         file = Path(directory) / FILE
         file.write_bytes(archive)
         return import_keras().saving.load_model(file, compile=False)
-
-
-def digest(archive: bytes) -> str:
-    """SHA-256 of a ``.keras`` file."""
-    return hashlib.sha256(archive).hexdigest()
-
-
-def read_archive(directory: Path, expected: str) -> bytes:
-    """Reads ``model.keras`` and checks that it is the one that ``model.json`` speaks of.
-
-    Raises:
-        StoreError: the file is missing or another one.
-    """
-    file = directory / FILE
-    try:
-        archive = file.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{file} cannot be read ({error.strerror}): the model is not whole, train again") from error
-    if digest(archive) != expected:
-        raise StoreError(
-            f"{file} has SHA-256 {digest(archive)[:12]}…, model.json says {expected[:12]}…: "
-            "the file was damaged or exchanged; train again, or take a copy"
-        )
-    return archive

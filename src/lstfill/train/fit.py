@@ -56,7 +56,7 @@ class KerasFitter:
 
 def fit(
     model: Model, view: TrainingView, config: Train, log_dir: Path | None = None, on_epoch: OnEpoch | None = None
-) -> History:
+) -> History | None:
     """Fits a model to a view.
 
     Args:

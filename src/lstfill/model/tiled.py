@@ -1,0 +1,97 @@
+"""What models of reach TILE share: a card, weight files, and where a tile has nothing to go by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill.model.base import Fitter, History, Prediction, Reach, TrainingView
+from lstfill.model.card import Card
+from lstfill.model.directory import read_model, write_model
+
+if TYPE_CHECKING:
+    from lstfill.config import Train
+    from lstfill.cube import Chunk
+    from lstfill.model.calibration import Calibration
+
+
+@dataclass
+class TileModel:
+    """A model that sees all dates of a tile. A subclass sets ``name`` and ``fits_samples`` and writes ``predict``.
+
+    Attributes:
+        fitted: the card, None before ``fit``.
+        weights: contents of its weight files by name.
+    """
+
+    name: ClassVar[str]
+    fits_samples: ClassVar[bool]
+    reach: ClassVar[Reach] = Reach.TILE
+    fitted: Card | None = None
+    weights: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def card(self) -> Card:
+        """All that is known of the fitted model, in plain values.
+
+        Raises:
+            RuntimeError: before ``fit`` or ``load``.
+        """
+        if self.fitted is None:
+            raise RuntimeError("the model is not fitted: call fit, or load one")
+        return self.fitted
+
+    def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History | None:  # noqa: ARG002 - of the protocol
+        """Keeps its options; a model that learns beforehand does so here."""
+        self._keep(view, config, {})
+        return None
+
+    def predict(self, chunk: Chunk) -> Prediction:
+        """Predicts the land cells of a tile that are not visible."""
+        raise NotImplementedError
+
+    def extrapolated(self, chunk: Chunk) -> NDArray[np.bool_]:
+        """Where a value rests on little ``(time, lat, lon)``.
+
+        That is where a feature lies outside the range trained on, where the cell is not visible on any date, and where
+        the date shows nothing of the tile.
+        """
+        visible = chunk.visible()
+        cell, date = visible.any(axis=0), visible.any(axis=(1, 2))
+        blind: NDArray[np.bool_] = ~(cell[None] & date[:, None, None])
+        for name in self.card.features:
+            low, high = self.card.ranges[name]
+            blind |= (chunk.features[name] < low) | (chunk.features[name] > high)
+        return blind
+
+    def calibrate(self, calibration: Calibration) -> Self:
+        """The same model with that calibration."""
+        return replace(self, fitted=self.card.with_calibration(calibration))
+
+    def save(self, directory: Path) -> None:
+        """Writes the weight files and ``model.json``."""
+        write_model(self.card, directory, self.weights)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Reads what ``save`` wrote.
+
+        Raises:
+            StoreError: there is no whole model in the directory.
+        """
+        return cls(*read_model(directory))
+
+    def options(self) -> dict[str, Any]:
+        """The model's section of the configuration it was fitted with, in plain values."""
+        return dict(self.card.parameters["options"])
+
+    def _keep(self, view: TrainingView, config: Train, weights: dict[str, bytes], **parameters: Any) -> None:
+        """Makes the card of a model just fitted."""
+        options = getattr(config, self.name).model_dump(mode="json")
+        kept = {"options": options, "seed": config.seed, **parameters}
+        card = Card.of(self.name, view, kept, tiles=config.tiles.model_dump())
+        self.fitted, self.weights = card, weights
