@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lstfill.config import Predict
     from lstfill.cube.chunk import Chunk
     from lstfill.model.base import Model
-    from lstfill.model.spread import Spread
+    from lstfill.model.calibration import Calibration
 
 __all__ = [
     "Filled",
@@ -39,11 +39,6 @@ CONVENTIONS = "CF-1.9"
 PROVENANCE = "lstfill"
 # Written for the observed values alone: a tool that masks by them would mask filled values.
 _LIMITS = ("valid_min", "valid_max", "valid_range", "actual_range")
-_MEASURED_ON = {
-    "held_out_gaps": "observed values that were hidden in gaps of real shape",
-    "test": "the test part of the split",
-    "validation": "the validation part of the split",
-}
 
 
 @dataclass(frozen=True)
@@ -53,16 +48,18 @@ class Filled:
     Attributes:
         value: observed and filled values ``(time, lat, lon)`` in K, in the target's type; NaN where neither is known.
         flag: ``SourceFlag`` of each cell ``(time, lat, lon)``.
-        uncertainty: of filled values ``(time, lat, lon)`` in K; NaN for observed ones, whose own error is not known
-            here, and where nothing was filled.
+        uncertainty: standard uncertainty of filled values ``(time, lat, lon)`` in K; NaN for observed ones, whose own
+            error is not known here, where nothing was filled, and from a model that was not calibrated.
+        interval_90: half width of the 90 % interval around filled values ``(time, lat, lon)`` in K; NaN likewise.
     """
 
     value: NDArray[np.floating]
     flag: NDArray[np.uint8]
     uncertainty: NDArray[np.float32]
+    interval_90: NDArray[np.float32]
 
 
-def fill(chunk: Chunk, model: Model, spread: Spread | None = None) -> Filled:
+def fill(chunk: Chunk, model: Model) -> Filled:
     """Fills the gaps of one window.
 
     Every finite value of the target is kept bit for bit, off the mask as well. A gap is filled on land where the model
@@ -71,15 +68,15 @@ def fill(chunk: Chunk, model: Model, spread: Spread | None = None) -> Filled:
 
     Args:
         chunk: any window; split and held-out cells play no part.
-        model: predicts the window.
-        spread: residual spread by latitude, taken for the uncertainty; None takes the spread the model itself gives.
+        model: predicts the window; one of neighbours is to be given a whole tile, or tiles that are blended.
     """
     gap = ~np.isfinite(chunk.target)
     value = np.where(gap, chunk.target.dtype.type(np.nan), chunk.target)
-    filled = Filled(value, gap * np.uint8(SourceFlag.NOT_FILLABLE), np.full(gap.shape, np.nan, np.float32))
+    unknown = (np.full(gap.shape, np.nan, np.float32) for _ in range(2))
+    filled = Filled(value, gap * np.uint8(SourceFlag.NOT_FILLABLE), *unknown)
     cells = np.flatnonzero(gap & chunk.land)
     if cells.size:
-        _fill_cells(filled, cells, chunk, model, spread)
+        _fill_cells(filled, cells, chunk, model)
     return filled
 
 
@@ -88,7 +85,7 @@ def has_gaps(chunk: Chunk) -> bool:
     return bool((chunk.land & ~np.isfinite(chunk.target)).any())
 
 
-def _fill_cells(filled: Filled, cells: NDArray[np.intp], chunk: Chunk, model: Model, spread: Spread | None) -> None:
+def _fill_cells(filled: Filled, cells: NDArray[np.intp], chunk: Chunk, model: Model) -> None:
     """Fills gaps on land by their index: they are few, and a pass over all cells for each array costs far more."""
     prediction, extrapolated = model.predict(chunk), model.extrapolated(chunk)
     with np.errstate(over="ignore"):
@@ -97,10 +94,12 @@ def _fill_cells(filled: Filled, cells: NDArray[np.intp], chunk: Chunk, model: Mo
     cells, values = cells[known], values[known]
     np.put(filled.value, cells, values)
     np.put(filled.flag, cells, np.where(np.take(extrapolated, cells), SourceFlag.EXTRAPOLATED, SourceFlag.FILLED))
-    if spread is not None:
-        np.put(filled.uncertainty, cells, spread.for_lat(chunk.lat)[cells // chunk.lon.size % chunk.lat.size])
-    elif prediction.spread is not None:
-        np.put(filled.uncertainty, cells, prediction.spread.flat[cells])
+    calibration = model.card.calibration
+    if calibration is not None:
+        for of, at in zip(
+            (filled.uncertainty, filled.interval_90), calibration.uncertainty(chunk, prediction, cells), strict=True
+        ):
+            np.put(of, cells, at)
 
 
 def source_flags(chunk: Chunk, predicted: NDArray[np.floating], extrapolated: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -121,17 +120,18 @@ def source_flags(chunk: Chunk, predicted: NDArray[np.floating], extrapolated: ND
 
 
 def filled_names(target: str) -> dict[str, str]:
-    """Names of the filled cube's variables by what they hold: filled, source, uncertainty, observed."""
+    """Names of the filled cube's variables by what they hold: filled, source, uncertainty, interval_90, observed."""
     return {
         "filled": target,
         "source": f"{target}_source",
         "uncertainty": f"{target}_uncertainty",
+        "interval_90": f"{target}_interval_90",
         "observed": f"{target}_observed",
     }
 
 
 def filled_attributes(
-    attributes: Mapping[str, Any], target: str, model: str, spread: Spread | None, present: Iterable[str] = ()
+    attributes: Mapping[str, Any], target: str, model: str, calibration: Calibration | None, present: Iterable[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """CF attributes of the filled target and of what belongs to it, by variable name.
 
@@ -142,14 +142,14 @@ def filled_attributes(
         attributes: attributes of the target in the source.
         target: its name.
         model: what filled it, in a few words.
-        spread: where the uncertainty comes from; None where the model itself gives it.
+        calibration: where the uncertainty comes from; None if there is none.
         present: other variables of the filled cube.
     """
     names = filled_names(target)
     kept = {key: value for key, value in attributes.items() if key not in (*_LIMITS, "ancillary_variables")}
     kept = {"long_name": target.replace("_", " "), "standard_name": "surface_temperature", **kept, "units": "K"}
     others = [name for name in str(attributes.get("ancillary_variables", "")).split() if name in set(present)]
-    own = [names["source"], names["uncertainty"]]
+    own = [names["source"], names["uncertainty"], names["interval_90"]]
     label = kept["long_name"]
     return {
         names["filled"]: {
@@ -158,7 +158,8 @@ def filled_attributes(
             "ancillary_variables": " ".join(dict.fromkeys([*others, *own])),
         },
         names["source"]: _flag_attributes(label),
-        names["uncertainty"]: _uncertainty_attributes(label, kept["standard_name"], spread),
+        names["uncertainty"]: _uncertainty_attributes(label, kept["standard_name"], calibration),
+        names["interval_90"]: _interval_attributes(label, names["filled"], calibration),
         names["observed"]: {**kept, "comment": _joined(attributes.get("comment"), "As in the source, with its gaps.")},
     }
 
@@ -188,7 +189,7 @@ def filled_template(
     *,
     features: Iterable[str],
     model: str,
-    spread: Spread | None,
+    calibration: Calibration | None,
     now: datetime,
 ) -> xr.Dataset:
     """The filled cube without its values: variables, types, coordinates and attributes, at no cost in memory.
@@ -199,17 +200,18 @@ def filled_template(
         config: what is written beside it.
         features: names of the features.
         model: what fills it, in a few words.
-        spread: where the uncertainty comes from; None where the model itself gives it.
+        calibration: where the uncertainty comes from; None if there is none.
         now: time of the run, aware of its zone.
     """
     import xarray as xr
 
     names = filled_names(target)
-    dtypes = {names["filled"]: cube[target].dtype, names["source"]: np.uint8, names["uncertainty"]: np.float32}
+    dtypes = {names["filled"]: cube[target].dtype, names["source"]: np.uint8}
+    dtypes |= {names["uncertainty"]: np.float32, names["interval_90"]: np.float32}
     if config.write != "filled":
         dtypes[names["observed"]] = cube[target].dtype
     carried = list(features) if config.write == "filled+observed+features" else []
-    attrs = filled_attributes(cube[target].attrs, target, model, spread, [*dtypes, *carried])
+    attrs = filled_attributes(cube[target].attrs, target, model, calibration, [*dtypes, *carried])
     attrs |= {name: dict(cube[name].attrs) for name in carried}
     dtypes |= {name: cube[name].dtype for name in carried}
     empty = {
@@ -246,17 +248,32 @@ def _flag_attributes(label: str) -> dict[str, Any]:
     }
 
 
-def _uncertainty_attributes(label: str, standard_name: str, spread: Spread | None) -> dict[str, Any]:
-    made = (
-        "As the model gives it."
-        if spread is None
-        else "Root mean square of predicted minus observed by latitude band, "
-        f"on {_MEASURED_ON.get(spread.source, spread.source)}."
-    )
+def _uncertainty_attributes(label: str, standard_name: str, calibration: Calibration | None) -> dict[str, Any]:
     return {
-        "long_name": f"uncertainty of filled {label}",
+        "long_name": f"standard uncertainty of filled {label}",
         "standard_name": f"{standard_name} standard_error",
         "units": "K",
-        "comment": f"{made} Missing for observed values, whose own error is not known here. Contains neither the "
-        "difference between clear and cloudy sky nor what extrapolation adds.",
+        "comment": f"Half width of the interval around the filled value that is to hold the truth in 683 of 1000. "
+        f"{_made(calibration)}",
     }
+
+
+def _interval_attributes(label: str, filled: str, calibration: Calibration | None) -> dict[str, Any]:
+    return {
+        "long_name": f"half width of the 90 % interval of filled {label}",
+        "units": "K",
+        "comment": f"The interval from {filled} less this to {filled} plus this is to hold the truth in 9 of 10. "
+        f"{_made(calibration)}",
+    }
+
+
+def _made(calibration: Calibration | None) -> str:
+    """How an uncertainty was made, and what it leaves out."""
+    if calibration is None:
+        return "Missing: the model was not calibrated."
+    return (
+        f"Calibrated on {calibration.residuals} errors at {calibration.source}, of {calibration.blocks} dates and "
+        f"regions, by {', '.join(name.replace('_', ' ') for name in calibration.factors)}. Missing for observed "
+        "values, whose own error is not known here. Contains neither the difference between clear and cloudy sky nor "
+        "what extrapolation adds."
+    )

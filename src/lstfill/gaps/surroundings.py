@@ -143,7 +143,8 @@ def missing_class(visible: NDArray[np.bool_], land: NDArray[np.bool_], cells: ND
     """Class of the share of the date's land ``(lat, lon)`` that is not visible ``(time, lat, lon)``, of some cells."""
     seen = np.count_nonzero(visible & land, axis=(1, 2))
     share = 1 - seen / max(1, np.count_nonzero(land))
-    return np.searchsorted(MISSING_EDGES, share, side="right").astype(np.int8)[cells // land.size]
+    classes: Codes = np.searchsorted(MISSING_EDGES, share, side="right").astype(np.int8)[cells // land.size]
+    return classes
 
 
 def _by_date(visible: NDArray[np.bool_], cells: NDArray[np.intp]) -> Iterable[tuple[int, slice]]:
@@ -162,11 +163,13 @@ def _box(sums: NDArray[np.int32], row: NDArray[np.intp], column: NDArray[np.intp
 
 
 def _latitude(chunk: Chunk, cells: NDArray[np.intp]) -> Codes:
-    return latitude_band(chunk.lat)[cells // chunk.land.shape[1] % len(chunk.lat)]
+    bands: Codes = latitude_band(chunk.lat)[cells // chunk.land.shape[1] % len(chunk.lat)]
+    return bands
 
 
 def _season(chunk: Chunk, cells: NDArray[np.intp]) -> Codes:
-    return season(chunk.time, chunk.lat[:1])[cells // chunk.land.size, 0]
+    seasons: Codes = season(chunk.time, chunk.lat[:1])[cells // chunk.land.size, 0]
+    return seasons
 
 
 def _gap_size(chunk: Chunk, cells: NDArray[np.intp]) -> Codes:

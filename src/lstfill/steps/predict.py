@@ -17,13 +17,12 @@ from lstfill.config import Cluster, Predict, Tracking
 from lstfill.cube import Window, chunk_windows
 from lstfill.cube.flags import SourceFlag
 from lstfill.steps import models
-from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_foreign, refuse_own_input
+from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_own_input
 from lstfill.steps.reader import Reader
 from lstfill.storage import stores
 
 if TYPE_CHECKING:
     from lstfill.model import Model
-    from lstfill.model.spread import Spread
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +35,6 @@ def run(
     land: str,
     model: str,
     output: str,
-    evaluation: str | None = None,
     cluster: Cluster | None = None,
 ) -> Pointer:
     """Writes the filled cube.
@@ -48,7 +46,6 @@ def run(
         land: address of the mask.
         model: address of a model directory, or ``models:/name@alias``.
         output: address of the filled cube.
-        evaluation: address of the evaluation whose residuals give the uncertainty; without it, the model's own.
         cluster: where chunks are filled.
 
     Returns:
@@ -59,34 +56,24 @@ def run(
         TrackingError: if the tracking server or a registered model cannot be reached.
         DataError: if the mask belongs to another grid, or the model was made for other variables.
     """
-    refuse_own_input(output, cube, land, model, evaluation)
+    refuse_own_input(output, cube, land, model)
     reader = Reader.open(cube, land)
     fitted = models.load(model, tracking, reader.target, reader.features)
-    spread = _spread(evaluation)
-    _create(predict, reader, fitted, spread, output)
+    _create(predict, reader, fitted, output)
     windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
     with compute.cluster(cluster or Cluster()) as engine:
-        work = functools.partial(_fill, reader, fitted, spread, predict, output, uuid.uuid4().hex)
+        work = functools.partial(_fill, reader, fitted, predict, output, uuid.uuid4().hex)
         counts = np.sum(list(engine.map(work, windows)), axis=0)
     facts: dict[str, Any] = {"flags": dict(zip(SourceFlag.meanings(), counts.tolist(), strict=True)), "model": model}
     inputs = {"cube": cube, "land": land}
     inputs |= {} if model.startswith(models.REGISTRY) else {"model": model}
-    inputs |= {"evaluation": evaluation} if evaluation else {}
     provenance = describe("predict", section=predict, inputs=inputs, content=models.digest(fitted), facts=facts)
     stores.commit(output, provenance)
     _log(tracking, model, output, facts)
     return pointer_to(output, provenance)
 
 
-def _spread(evaluation: str | None) -> Spread | None:
-    from lstfill.model.spread import Spread
-
-    if evaluation is None:
-        return None
-    return Spread.from_dict(refuse_foreign(evaluation, "evaluate", "the evaluation")["facts"]["spread"])
-
-
-def _create(predict: Predict, reader: Reader, fitted: Model, spread: Spread | None, output: str) -> None:
+def _create(predict: Predict, reader: Reader, fitted: Model, output: str) -> None:
     from lstfill.predict import filled_template
 
     with stores.open_whole(reader.cube) as ds:
@@ -96,7 +83,7 @@ def _create(predict: Predict, reader: Reader, fitted: Model, spread: Spread | No
             predict,
             features=reader.features,
             model=f"the model {fitted.name!r} of {', '.join(fitted.card.features)}",
-            spread=spread or fitted.card.spread,
+            calibration=fitted.card.calibration,
             now=dt.datetime.now(dt.UTC),
         )
     wanted = predict.zarr_format
@@ -106,7 +93,7 @@ def _create(predict: Predict, reader: Reader, fitted: Model, spread: Spread | No
 
 
 def _fill(
-    reader: Reader, model: Model, spread: Spread | None, predict: Predict, output: str, run_id: str, window: Window
+    reader: Reader, model: Model, predict: Predict, output: str, run_id: str, window: Window
 ) -> NDArray[np.int64]:
     """Fills and writes one chunk; returns the number of cells by source flag."""
     from lstfill.predict import fill, filled_names, has_gaps
@@ -114,9 +101,10 @@ def _fill(
     chunk = reader.chunk(window, features=False)
     if predict.write == "filled+observed+features" or has_gaps(chunk):
         chunk = reader.with_features(chunk)
-    filled = fill(chunk, model, spread)
+    filled = fill(chunk, model)
     names = filled_names(reader.target)
-    arrays = {names["filled"]: filled.value, names["source"]: filled.flag, names["uncertainty"]: filled.uncertainty}
+    arrays = {names["filled"]: filled.value, names["source"]: filled.flag}
+    arrays |= {names["uncertainty"]: filled.uncertainty, names["interval_90"]: filled.interval_90}
     if predict.write != "filled":
         arrays[names["observed"]] = chunk.target
     if predict.write == "filled+observed+features":

@@ -9,9 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Tracking, Train
 from lstfill.steps import models
@@ -27,11 +24,11 @@ from lstfill.steps.provenance import (
 )
 from lstfill.steps.reader import Reader
 from lstfill.steps.shards import KeptShards, StoredShards
-from lstfill.storage import objects, stores
+from lstfill.storage import objects
 from lstfill.storage.scratch import scratch_directory
 
 if TYPE_CHECKING:
-    from lstfill.model import History, Model, TrainingView
+    from lstfill.model import Axes, Calibration, History, Model, Residuals, TrainingView
     from lstfill.tracking import RunHandle
 
 logger = logging.getLogger(__name__)
@@ -72,11 +69,12 @@ def run(
         LstfillError: if the fit diverges.
     """
     from lstfill import model as models_of
+    from lstfill.model import Axes
     from lstfill.tracking import open_run, resolve_uri
 
     refuse_own_input(output, samples, cube, land, parts, train.pretrained)
     origin = refuse_foreign(samples, "preprocess", "the samples")
-    Reader.open(cube, land, parts)
+    grid = Reader.open(cube, land, parts).grid
     begin(output)
     uri = resolve_uri(tracking, None)
     name = f"{train.model} of {', '.join(origin['facts']['features']) or 'nothing'}"
@@ -88,7 +86,7 @@ def run(
         if train.pretrained:
             facts |= _take(train.pretrained, tracking, origin, scratch, directory)
         else:
-            facts |= _fit(train, samples, origin, active, directory)
+            facts |= _fit(train, samples, origin, active, directory, Axes(grid.time, grid.lat, grid.lon))
         objects.put_tree(directory, output)
         content = models.digest(models_of.load(directory))
         provenance = describe("train", section=train, inputs={"samples": samples}, content=content, facts=facts)
@@ -123,7 +121,9 @@ def _take(
     return {"pretrained": address, "version": address if address.startswith(models.REGISTRY) else None}
 
 
-def _fit(train: Train, samples: str, origin: Mapping[str, Any], active: RunHandle, directory: Path) -> dict[str, Any]:
+def _fit(
+    train: Train, samples: str, origin: Mapping[str, Any], active: RunHandle, directory: Path, axes: Axes
+) -> dict[str, Any]:
     from lstfill import model as models_of
     from lstfill import train as fitting
 
@@ -135,7 +135,7 @@ def _fit(train: Train, samples: str, origin: Mapping[str, Any], active: RunHandl
 
     model = models_of.create(train.model)
     history = fitting.fit(model, view, train, directory / "tensorboard", on_epoch)
-    model = model.calibrate(_spread(model, samples, origin))
+    model = model.calibrate(_calibration(model, samples, origin, axes))
     model.save(directory)
     (directory / HISTORY).write_text(json.dumps(history.to_dict(), indent=2), encoding="utf-8")
     return _record(train, model, history, active, directory)
@@ -172,24 +172,21 @@ def _kept(view: TrainingView, scratch: Path) -> TrainingView:
     return replace(view, train=KeptShards(view.train, places[0]), validation=KeptShards(view.validation, places[1]))
 
 
-def _spread(model: Model, samples: str, origin: Mapping[str, Any]) -> Any:
-    """What the model misses on the validation part; held-out gaps take its place once they are scored."""
-    from lstfill.model.calibration import measure_spread
+def _calibration(model: Model, samples: str, origin: Mapping[str, Any], axes: Axes) -> Calibration:
+    """How far the model is off on the validation part."""
+    from lstfill.model import fit_calibration
 
-    facts = origin["facts"]
-    validation = _stored(samples, origin, "validation")
-    rows = facts["shape"][1], facts["shape"][2]
-    lat = stores.read_block(samples, "lat", identity=origin["identity"])
-    return measure_spread(_residuals(model, validation, lat, rows), "validation")
+    residuals = _residuals(model, _stored(samples, origin, "validation"), axes)
+    return fit_calibration(residuals, model.reach, "values of the validation part")
 
 
-def _residuals(
-    model: Model, shards: StoredShards, lat: NDArray[np.floating], rows: tuple[int, int]
-) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+def _residuals(model: Model, shards: StoredShards, axes: Axes) -> Iterator[Residuals]:
+    from lstfill.model.residuals import residuals_of_samples
+
     for number in range(len(shards)):
         x, y = shards.read(number)
         columns = dict(zip(model.card.features, x.T, strict=True))
-        yield model.predict_columns(columns) - y, lat[shards.cells(number) // rows[1] % rows[0]]
+        yield residuals_of_samples(model.predict_columns(columns) - y, shards.cells(number), axes)
 
 
 def _record(train: Train, model: Model, history: History, active: RunHandle, directory: Path) -> dict[str, Any]:
