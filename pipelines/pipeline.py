@@ -19,7 +19,9 @@ class Outputs(NamedTuple):
     filled: dsl.Dataset
 
 
-@dsl.pipeline(name="lstfill", description="Fills the gaps of land surface temperature from air temperature.")
+@dsl.pipeline(
+    name="lstfill", description="Fills the gaps of land surface temperature, with an uncertainty for each value."
+)
 def lstfill(
     workspace: str,
     source_uri: str,
@@ -66,7 +68,7 @@ def lstfill(
     tracking_uri: str = "",
     tracking_experiment: str = "lstfill",
 ) -> Outputs:
-    """Fills the gaps of land surface temperature from air temperature.
+    """Fills the gaps of land surface temperature, with an uncertainty for each value.
 
     Args:
         workspace: where the steps write their stores, s3://bucket/prefix

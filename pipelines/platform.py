@@ -117,16 +117,17 @@ def _bytes(quantity: str) -> float:
     return float(number) * base ** (" KMGTPE".index(unit[0]) if unit else 0)
 
 
-# Peaks on a global cube of ten dates in MB: ingest 224, mask 1119, split 276, preprocess 331, train 879, evaluate 844,
-# predict 312. Requests hold them, limits leave room for larger chunks.
+# Peaks on a global cube of ten dates in MB, with a line: ingest 224, mask 1119, split 276, preprocess 331, train 879,
+# evaluate 844, predict 312. Requests hold them, limits leave room for larger chunks. A model of tiles may take up
+# to 2 GB in train, evaluate and predict.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "ingest": {"timeout_s": 4 * 3600},
     "mask": {"memory_request": "2Gi", "memory_limit": "3Gi", "timeout_s": 1800},
     "split": {},
     "preprocess": {"timeout_s": 2 * 3600},
     "train": {"cpu_limit": "4", "memory_request": "2Gi", "memory_limit": "4Gi", "timeout_s": 8 * 3600},
-    "evaluate": {"cpu_limit": "4", "memory_request": "2Gi", "memory_limit": "4Gi", "timeout_s": 4 * 3600},
-    "predict": {"cpu_limit": "4", "memory_limit": "3Gi", "timeout_s": 4 * 3600},
+    "evaluate": {"cpu_limit": "4", "memory_request": "2Gi", "memory_limit": "4Gi", "timeout_s": 8 * 3600},
+    "predict": {"cpu_limit": "4", "memory_request": "2Gi", "memory_limit": "4Gi", "timeout_s": 8 * 3600},
 }
 
 
