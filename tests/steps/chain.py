@@ -116,7 +116,7 @@ class Chain:
         return evaluate.run(self.evaluate, self.tracking, **inputs, output=self.at("evaluation"), cluster=self.cluster)
 
     def filled(self, **other):
-        inputs = self.inputs("cube", "land", "model", "evaluation") | other
+        inputs = self.inputs("cube", "land", "model") | other
         return predict.run(self.predict, self.tracking, **inputs, output=self.at("filled"), cluster=self.cluster)
 
     def prepared(self):

@@ -145,13 +145,13 @@ def _power(sample: _Sample, rest: Array) -> float:
 
 def _shrunk_means(sample: _Sample, values: Array, classes: NDArray[np.int8], n: int) -> Array:
     """Mean of each class ``(n,)``, shrunk to 0 by its variance over blocks; 0 for a class of a single block."""
-    weight = np.bincount(classes, sample.weight, n)
-    mean = np.bincount(classes, sample.weight * values, n) / np.maximum(weight, 1e-300)
+    weight = np.maximum(np.bincount(classes, sample.weight, n), 1e-9)
+    mean = np.bincount(classes, sample.weight * values, n) / weight
     cell = classes.astype(np.intp) * sample.blocks + sample.block
     off = np.bincount(cell, sample.weight * (values - mean[classes]), n * sample.blocks).reshape(n, -1)
     blocks = np.count_nonzero(np.bincount(cell, minlength=n * sample.blocks).reshape(n, -1), axis=1)
     several = blocks > 1
-    variance = (off**2).sum(axis=1) / np.maximum(weight, 1e-300) ** 2 * blocks / np.maximum(blocks - 1, 1)
+    variance = (off**2).sum(axis=1) / weight**2 * blocks / np.maximum(blocks - 1, 1)
     return np.where(several, mean * PRIOR**2 / (PRIOR**2 + variance), 0.0)
 
 
