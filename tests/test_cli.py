@@ -105,7 +105,7 @@ class TestArguments:
 
         for step, (_, sections, inputs) in cli._STEPS.items():
             function = importlib.import_module(f"lstfill.steps.{step}").run
-            assert set(inspect.signature(function).parameters) - {"evaluation"} == {*sections, *inputs, "output"}
+            assert set(inspect.signature(function).parameters) == {*sections, *inputs, "output"}
             assert list(inputs) == INPUTS[step]
 
     def test_version(self, capsys):
