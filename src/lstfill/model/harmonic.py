@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lstfill.model.base import Prediction
+from lstfill.model.tiled import TileModel
+from lstfill.modelconfig import Harmonic
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lstfill.cube import Chunk
-    from lstfill.modelconfig import Harmonic
 
 Array = NDArray[np.float64]
 
@@ -23,6 +26,26 @@ PRIOR = 1.0
 """Observations at which the tile's harmonics and slopes count as much as none: a short season cannot tell them."""
 FLOOR_K = 0.1
 """Smallest spread that is believed."""
+
+
+@dataclass
+class HarmonicModel(TileModel):
+    """Fitted to a tile when that is filled: nothing is learned beforehand."""
+
+    name: ClassVar[str] = "harmonic"
+    fits_samples: ClassVar[bool] = False
+
+    def predict(self, chunk: Chunk) -> Prediction:
+        """Predicts every cell of a tile ``(time, lat, lon)``; NaN where nothing of the tile is visible.
+
+        Args:
+            chunk: all dates of a tile.
+        """
+        fit = fit_harmonics(chunk, Harmonic(**self.options()), self.card.features)
+        if fit is None:
+            nothing = np.full(chunk.target.shape, np.nan, np.float32)
+            return Prediction(nothing, nothing)
+        return Prediction(fit.value, np.broadcast_to(fit.spread, fit.value.shape))
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,7 @@ class _Equations:
         return _Equations(*(_near(of, scale) / share for of in (self.products, self.targets, self.count)))
 
 
-def fit_harmonics(chunk: Chunk, options: Harmonic) -> Fit | None:
+def fit_harmonics(chunk: Chunk, options: Harmonic, features: Sequence[str]) -> Fit | None:
     """Least squares of ``[1, sine and cosine of the year, features]`` in each cell; None where nothing is visible.
 
     One pass over the dates adds up the normal equations of all cells, one more gives values and residuals, so that no
@@ -71,19 +94,21 @@ def fit_harmonics(chunk: Chunk, options: Harmonic) -> Fit | None:
     Args:
         chunk: all dates of a tile; uses of the target what is visible.
         options: number of harmonics, and ``s``.
+        features: of the chunk, to fit; one that is missing counts as its mean of the date.
     """
     visible = chunk.visible()
     if not visible.any():
         return None
     level = float(np.mean(chunk.target[visible], dtype=np.float64))
-    coefficients = _solve(_accumulate(chunk, visible, level, options), chunk.land, options)
+    design = _Design(chunk, options.harmonics, features)
+    coefficients = _solve(_accumulate(design, chunk, visible, level), chunk.land, options.shrinkage)
     value = np.empty(visible.shape, np.float32)
     squares = np.zeros(chunk.land.shape)
-    for date, columns in enumerate(_columns(chunk, options)):
+    for date, columns in enumerate(design.dates()):
         predicted = level + (columns * coefficients).sum(axis=0)
         value[date] = predicted
         squares += np.where(visible[date], chunk.target[date] - predicted, 0.0) ** 2
-    return Fit(value, _spread(squares, visible, chunk.land, options))
+    return Fit(value, _spread(squares, visible, chunk.land, options.shrinkage + 1))
 
 
 def season(time: NDArray[np.datetime64]) -> Array:
@@ -93,14 +118,25 @@ def season(time: NDArray[np.datetime64]) -> Array:
     return angle
 
 
-def _columns(chunk: Chunk, options: Harmonic) -> Iterator[Array]:
-    """Columns of the design ``(p, lat, lon)``, date by date; features in units of their spread over the tile."""
-    angle, scaled = season(chunk.time), [_scaling(values) for values in chunk.features.values()]
-    for date, at in enumerate(angle):
-        waves = [wave(k * at) for k in range(1, options.harmonics + 1) for wave in (np.cos, np.sin)]
-        constant = [np.full(chunk.land.shape, of) for of in [1.0, *waves]]
-        features = [_scaled(values[date], *by) for values, by in zip(chunk.features.values(), scaled, strict=True)]
-        yield np.stack(constant + features)
+class _Design:
+    """The columns of least squares."""
+
+    def __init__(self, chunk: Chunk, harmonics: int, features: Sequence[str]) -> None:
+        self._features = [chunk.features[name] for name in features]
+        self._scalings = [_scaling(values) for values in self._features]
+        angle = season(chunk.time)
+        waves = [wave(k * angle) for k in range(1, harmonics + 1) for wave in (np.cos, np.sin)]
+        self._of_date = np.stack([np.ones(len(angle)), *waves], axis=1)
+        self.shape = (self._of_date.shape[1] + len(features), *chunk.land.shape)
+
+    def dates(self) -> Iterator[Array]:
+        """Columns ``(p, lat, lon)``, date by date; features in units of their deviation over the tile."""
+        for date, constant in enumerate(self._of_date):
+            columns = np.empty(self.shape)
+            columns[: len(constant)] = constant[:, None, None]
+            for number, (values, by) in enumerate(zip(self._features, self._scalings, strict=True), len(constant)):
+                columns[number] = _scaled(values[date], *by)
+            yield columns
 
 
 def _scaling(values: NDArray[np.floating]) -> tuple[float, float]:
@@ -117,10 +153,10 @@ def _scaled(values: NDArray[np.floating], offset: float, scale: float) -> Array:
     return (np.where(known, values, mean).astype(np.float64) - offset) / scale
 
 
-def _accumulate(chunk: Chunk, visible: NDArray[np.bool_], level: float, options: Harmonic) -> _Equations:
-    p, shape = 1 + 2 * options.harmonics + len(chunk.features), chunk.land.shape
+def _accumulate(design: _Design, chunk: Chunk, visible: NDArray[np.bool_], level: float) -> _Equations:
+    p, *shape = design.shape
     sums = _Equations(np.zeros((p, p, *shape)), np.zeros((p, *shape)), np.zeros(shape))
-    for date, columns in enumerate(_columns(chunk, options)):
+    for date, columns in enumerate(design.dates()):
         seen = columns * visible[date]
         np.add(sums.products, seen[:, None] * columns[None], out=sums.products)
         np.add(sums.targets, seen * np.where(visible[date], chunk.target[date] - level, 0.0), out=sums.targets)
@@ -128,7 +164,7 @@ def _accumulate(chunk: Chunk, visible: NDArray[np.bool_], level: float, options:
     return sums
 
 
-def _solve(own: _Equations, land: NDArray[np.bool_], options: Harmonic) -> Array:
+def _solve(own: _Equations, land: NDArray[np.bool_], shrinkage: float) -> Array:
     """Coefficients ``(p, lat, lon)``, from the tile by its neighbourhoods to the cell."""
     p, shape = own.targets.shape[0], land.shape
     penalty = np.full(p, PRIOR)
@@ -141,22 +177,34 @@ def _solve(own: _Equations, land: NDArray[np.bool_], options: Harmonic) -> Array
         right = np.moveaxis(level.targets, 0, 2) + strength * (mean @ coefficients[..., None])[..., 0]
         coefficients = np.linalg.solve(left, right[..., None])[..., 0]
         mean = left / (level.count + strength)[..., None, None]
-        strength = options.shrinkage
+        strength = shrinkage
     return np.moveaxis(coefficients, 2, 0)
 
 
 def _spread(
-    squares: Array, visible: NDArray[np.bool_], land: NDArray[np.bool_], options: Harmonic
+    squares: Array, visible: NDArray[np.bool_], land: NDArray[np.bool_], strength: float
 ) -> NDArray[np.float32]:
     """Residual deviation of each cell, shrunk as the coefficients are."""
-    count = visible.sum(axis=0, dtype=np.float64)
-    variance = np.full(land.shape, squares.sum() / count.sum())
-    for scale in (*SCALES, 0.0):
-        share = np.maximum(_near(land.astype(np.float64), scale), 1e-12)
-        near, n = _near(squares, scale) / share, _near(count, scale) / share
-        variance = (near + (options.shrinkage + 1) * variance) / (n + options.shrinkage + 1)
+    variance = near_cells(squares, visible.sum(axis=0, dtype=np.float64), land, strength)
     spread: NDArray[np.float32] = np.maximum(np.sqrt(variance), FLOOR_K).astype(np.float32)
     return spread
+
+
+def near_cells(total: Array, count: Array, land: NDArray[np.bool_], strength: float) -> Array:
+    """Mean of what each cell has ``(lat, lon)``, shrunk to its neighbourhood, that to a wider one, to that of the tile.
+
+    Args:
+        total: sum of the observations of a cell ``(lat, lon)``.
+        count: their number ``(lat, lon)``.
+        land: cells with a meaning ``(lat, lon)``.
+        strength: observations of its own at which a cell counts as much as its neighbours, more than 0.
+    """
+    mean = np.full(land.shape, total.sum() / max(float(count.sum()), 1.0))
+    for scale in (*SCALES, 0.0):
+        share = _near(land.astype(np.float64), scale)
+        share[share <= 0] = np.inf
+        mean = (_near(total, scale) / share + strength * mean) / (_near(count, scale) / share + strength)
+    return mean
 
 
 def _near(values: Array, scale: float) -> Array:

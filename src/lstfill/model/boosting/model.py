@@ -1,0 +1,163 @@
+"""The model ``boosting``: one for all cells, learned where artificial gaps hide values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstfill.errors import DataError
+from lstfill.gaps import artificial_gaps
+from lstfill.model.base import Fitter, History, Prediction, Tile, TileSource, TrainingView
+from lstfill.model.boosting.guess import Guess, first_guess
+from lstfill.model.boosting.predictors import Predictors
+from lstfill.model.boosting.trees import Samples, fit_spread, fit_trees, from_bytes, predict, to_bytes
+from lstfill.model.harmonic import FLOOR_K
+from lstfill.model.tiled import TileModel
+from lstfill.modelconfig import Harmonic
+from lstfill.split import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lstfill.config import Train
+    from lstfill.cube import Chunk
+
+ROUNDS = 4
+"""Rounds of gaps a tile, each on every fourth date."""
+FEW_TILES = 8
+"""Fewer tiles than these are gone through twice, with other gaps."""
+SEED = 0x626F6F73
+"""Keeps the gaps apart from those of other draws with the same seed."""
+VALUES, SPREAD = "values.skops", "spread.skops"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Samples of one tile and round: predictors, error of the first guess in K, its doubt in K, the part."""
+
+    predictors: NDArray[np.float32]
+    error: NDArray[np.float64]
+    doubt: NDArray[np.float64]
+    part: NDArray[np.int8]
+
+
+@dataclass
+class BoostingModel(TileModel):
+    """A first guess from what is visible, and trees for what it is off by."""
+
+    name: ClassVar[str] = "boosting"
+    fits_samples: ClassVar[bool] = True
+
+    def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History | None:  # noqa: ARG002 - of the protocol
+        """Learns from artificial gaps in the tiles of the view; no epochs, so no history.
+
+        Args:
+            view: tiles to cut gaps into; the samples are not used.
+            config: options, and the seed of gaps and trees.
+            fitter: not used.
+
+        Raises:
+            DataError: the tiles have nothing visible in the train part.
+        """
+        shown = (config.harmonic, view.features, view.covariates)
+        rows = _collect(view.tiles, shown, config) if view.tiles else []
+        samples, doubt = _samples(rows)
+        values = fit_trees(samples, config.boosting, config.seed)
+        said = predict(values, samples.predictors)
+        spread, factor = fit_spread(samples, said, config.boosting, config.seed)
+        error = np.abs(samples.target - said) * doubt
+        check = samples.validation if samples.validation.any() else ~samples.validation
+        self._keep(
+            view,
+            config,
+            {VALUES: to_bytes(values), SPREAD: to_bytes(spread)},
+            harmonic=config.harmonic.model_dump(mode="json"),
+            spread_factor=factor,
+            samples=len(samples),
+            trees=int(values.n_iter_),
+            mae_k=float(error[check].mean()),
+        )
+
+    def predict(self, chunk: Chunk) -> Prediction:
+        """Predicts the land cells of a tile that are not visible; NaN elsewhere, and where nothing is visible at all.
+
+        Args:
+            chunk: all dates of a tile.
+        """
+        card, values, spreads = self.card, *(np.full(chunk.target.shape, np.nan, np.float32) for _ in range(2))
+        made = _predictors(chunk, Harmonic(**card.parameters["harmonic"]), card.features, card.covariates)
+        if made is None:
+            return Prediction(values, spreads)
+        guess, predictors = made
+        first, wanted = guess.value, chunk.land[None] & ~chunk.visible()
+        trees, spread = (from_bytes(self.weights[name]) for name in (VALUES, SPREAD))
+        for date in np.flatnonzero(wanted.any(axis=(1, 2))):
+            cells = wanted[date]
+            shown, doubt = predictors.at(int(date), cells), guess.doubt[date][cells]
+            values[date][cells] = first[date][cells] + doubt * predict(trees, shown)
+            width = card.parameters["spread_factor"] * doubt * np.exp(predict(spread, shown))
+            spreads[date][cells] = np.maximum(width, FLOOR_K)
+        return Prediction(values, spreads)
+
+
+Shown = tuple[Harmonic, "Sequence[str]", "Sequence[str]"]
+
+
+def _predictors(
+    chunk: Chunk, options: Harmonic, features: Sequence[str], covariates: Sequence[str]
+) -> tuple[Guess, Predictors] | None:
+    guess = first_guess(chunk, options, features)
+    return None if guess is None else (guess, Predictors(chunk, guess, features, covariates))
+
+
+def _collect(tiles: TileSource, shown: Shown, config: Train) -> list[_Rows]:
+    """Samples of all tiles and rounds, as many of each at most."""
+    rounds = ROUNDS * (2 if len(tiles) < FEW_TILES else 1)
+    most = max(1, config.boosting.max_samples // max(1, len(tiles) * rounds))
+    rows = []
+    for number in range(len(tiles)):
+        tile = tiles.read(number)
+        for again in range(rounds):
+            seed = (SEED, config.seed, number, again // ROUNDS)
+            found = _rows(tile, seed, again % ROUNDS, shown, most)
+            rows += [] if found is None else [found]
+    return rows
+
+
+def _rows(tile: Tile, seed: tuple[int, ...], part: int, shown: Shown, most: int) -> _Rows | None:
+    """Hides gaps on every fourth date and shows what remains; None if there is nothing to learn."""
+    chunk, core = tile.chunk, np.zeros(tile.chunk.land.shape, bool)
+    core[tile.core] = True
+    hidden = artificial_gaps(chunk.visible(), chunk.land, seed, part, ROUNDS)
+    made = _predictors(chunk.hiding(hidden), *shown)
+    parts = np.zeros(hidden.shape, np.int8) if chunk.part is None else chunk.part
+    at = np.flatnonzero(hidden & core & np.isin(parts, [Part.TRAIN, Part.VALIDATION]))
+    if made is None or not len(at):
+        return None
+    n = min(most, len(at))
+    at = at[np.arange(n) * len(at) // n]
+    guess, predictors = made
+    wanted = np.zeros(hidden.shape, bool)
+    wanted.flat[at] = True
+    columns = [predictors.at(int(date), wanted[date]) for date in np.flatnonzero(wanted.any(axis=(1, 2)))]
+    error = chunk.target[wanted].astype(np.float64) - guess.value[wanted]
+    return _Rows(np.concatenate(columns), error, guess.doubt[wanted], parts[wanted])
+
+
+def _samples(rows: list[_Rows]) -> tuple[Samples, NDArray[np.float64]]:
+    """All rows, errors in units of their doubt, and the doubt in K."""
+    part = np.concatenate([of.part for of in rows]) if rows else np.empty(0, np.int8)
+    if not (part == Part.TRAIN).any():
+        raise DataError(
+            "the tiles to learn from",
+            [
+                "nothing of the train part is visible where artificial gaps are cut: raise split.train or take more dates"
+            ],
+        )
+    doubt = np.concatenate([of.doubt for of in rows])
+    error = np.concatenate([of.error for of in rows])
+    predictors = np.concatenate([of.predictors for of in rows])
+    return Samples(predictors, error / doubt, part == Part.VALIDATION), doubt

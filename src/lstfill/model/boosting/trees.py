@@ -1,0 +1,127 @@
+"""Boosted trees of scikit-learn, for values and for how far off they are, as files that run nothing when read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from lstfill.modelconfig import Boosting
+
+Array = NDArray[np.floating]
+
+FAR = 4.0
+"""Standard deviations beyond which what is learned counts no more than at them."""
+PATIENCE = 10
+"""Trees without a better validation part after which the fit stops."""
+FEW = 200
+"""Samples below which a part says nothing."""
+SMALLEST = 0.05
+"""Part of the mean absolute error below which an error is taken for that: the logarithm of none is infinite."""
+_TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows to learn from.
+
+    Attributes:
+        predictors: ``(n, columns)``, NaN where there is none.
+        target: ``(n,)``.
+        validation: rows that stop the fit and show its errors ``(n,)``.
+    """
+
+    predictors: NDArray[np.float32]
+    target: Array
+    validation: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def fit_trees(samples: Samples, options: Boosting, seed: int) -> Any:
+    """Trees for the target; the validation rows stop them if there are enough.
+
+    Friedman 2001, doi:10.1214/aos/1013203451, on histograms (Ke et al. 2017, LightGBM).
+
+    Args:
+        samples: at least one that is no validation.
+        options: number, size and weight of the trees.
+        seed: of the bins that values are sorted into.
+    """
+    fit, stop = ~samples.validation, samples.validation
+    center, deviation = float(np.mean(samples.target[fit])), float(np.std(samples.target[fit]))
+    target = np.clip(samples.target, center - FAR * deviation, center + FAR * deviation)
+    if stop.sum() < FEW:
+        return _fit(samples.predictors[fit], target[fit], None, options, seed)
+    return _fit(samples.predictors[fit], target[fit], (samples.predictors[stop], target[stop]), options, seed)
+
+
+def fit_spread(samples: Samples, predicted: Array, options: Boosting, seed: int) -> tuple[Any, float]:
+    """Trees for the logarithm of the absolute error, and the factor that makes of it a standard deviation.
+
+    Args:
+        samples: the target is what was to be predicted; errors are taken from the validation rows if there are enough.
+        predicted: what the trees said of it ``(n,)``.
+        options: size of the trees.
+        seed: of the bins that values are sorted into.
+    """
+    rows = samples.validation if samples.validation.sum() >= FEW else np.ones(len(samples), bool)
+    predictors, error = samples.predictors[rows], np.abs(samples.target[rows] - predicted[rows])
+    logarithm = np.log(np.maximum(error, SMALLEST * max(float(error.mean()), 1e-6)))
+    few = options.model_copy(update={"max_iter": min(60, options.max_iter), "max_leaf_nodes": 8})
+    trees = _fit(predictors, logarithm, None, few, seed)
+    ratio = np.minimum(error / np.exp(predict(trees, predictors)), 4 * FAR)
+    return trees, float(np.sqrt(np.mean(ratio**2)))
+
+
+def predict(trees: Any, predictors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What the trees say of rows ``(n, columns)``."""
+    with _one_thread():
+        said: NDArray[np.float64] = trees.predict(predictors)
+    return said
+
+
+def to_bytes(trees: Any) -> bytes:
+    """The contents of a skops file."""
+    import skops.io
+
+    content: bytes = skops.io.dumps(trees)
+    return content
+
+
+@lru_cache(maxsize=8)
+def from_bytes(content: bytes) -> Any:
+    """Reads what ``to_bytes`` wrote; kept, since every tile asks for it."""
+    import skops.io
+
+    return skops.io.loads(content, trusted=_TRUSTED)
+
+
+def _fit(predictors: Array, target: Array, stop: tuple[Array, Array] | None, options: Boosting, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    trees = HistGradientBoostingRegressor(
+        max_iter=options.max_iter,
+        learning_rate=options.learning_rate,
+        max_leaf_nodes=options.max_leaf_nodes,
+        min_samples_leaf=options.min_samples_leaf,
+        early_stopping=stop is not None,
+        n_iter_no_change=PATIENCE,
+        random_state=seed % 2**32,
+    )
+    with _one_thread():
+        if stop is None:
+            return trees.fit(predictors, target)
+        return trees.fit(predictors, target, X_val=stop[0], y_val=stop[1])
+
+
+def _one_thread() -> Any:
+    """Trees in one thread: tiles share the cores already, and threads that wait for each other take them all."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    return threadpool_limits(1, user_api="openmp")
