@@ -9,7 +9,7 @@ import pytest
 from lstfill.config import Preprocess, Train
 from lstfill.errors import ConfigError, DataError
 from lstfill.model import LinearModel
-from tests.model.test_spread import SPREAD
+from tests.model.calibrations import CALIBRATION
 from tests.model.views import HISTORY, chunk, no_fit, samples, view
 
 NAMES = ("t2m", "height", "ozone")
@@ -131,20 +131,16 @@ def test_a_chunk_without_a_feature_names_it(model):
         model.predict(chunk({"tas": np.zeros((1, 2, 2))}))
 
 
-def test_spread_comes_with_calibration_and_goes_by_latitude(model):
-    lat = np.array([75.0, 45.0, -45.0])
-    cells = chunk({"t2m": np.full((2, 3, 4), 280, "float32")}, lat)
-    assert model.predict(cells).spread is None
-    prediction = model.calibrate(SPREAD).predict(cells)
-    assert prediction.spread.shape == (2, 3, 4)
-    assert prediction.spread.dtype == np.float32
-    assert prediction.spread[1, :, 2].tolist() == [1.0, 2.0, 2.5]
-    np.testing.assert_array_equal(prediction.value, model.predict(cells).value)
-    assert model.card.spread is None
+def test_a_line_has_no_spread_of_its_own_and_calibration_changes_no_value(model):
+    cells = chunk({"t2m": np.full((2, 3, 4), 280, "float32")}, np.array([75.0, 45.0, -45.0]))
+    calibrated = model.calibrate(CALIBRATION)
+    assert calibrated.predict(cells).spread is None
+    np.testing.assert_array_equal(calibrated.predict(cells).value, model.predict(cells).value)
+    assert (calibrated.card.calibration, model.card.calibration) == (CALIBRATION, None)
 
 
 def test_saved_and_loaded_is_the_same_model(model, tmp_path):
-    calibrated = model.calibrate(SPREAD)
+    calibrated = model.calibrate(CALIBRATION)
     calibrated.save(tmp_path / "new" / "model")
     loaded = LinearModel.load(tmp_path / "new" / "model")
     assert loaded == calibrated

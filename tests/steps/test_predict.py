@@ -13,7 +13,9 @@ import zarr
 from lstfill import mask as masks
 from lstfill.config import Block, Cluster, Evaluate, Mask, Predict, Preprocess, Source, Split, Train
 from lstfill.cube import chunk_windows
+from lstfill.cube.geometry import latitude_band, season
 from lstfill.errors import DataError, StoreError
+from lstfill.model import load
 from lstfill.steps import evaluate, predict, reader
 from lstfill.steps.provenance import origin_of
 from lstfill.storage import stores
@@ -32,7 +34,8 @@ from tests.steps.chain import (
 )
 
 FINE = (4, 9, 9)
-SOURCE, UNCERTAINTY, OBSERVED = f"{TARGET}_source", f"{TARGET}_uncertainty", f"{TARGET}_observed"
+SOURCE, OBSERVED = f"{TARGET}_source", f"{TARGET}_observed"
+UNCERTAINTY, INTERVAL = f"{TARGET}_uncertainty", f"{TARGET}_interval_90"
 
 
 def opened(chain):
@@ -89,39 +92,31 @@ def test_no_land_cell_is_left_and_no_sea_cell_is_filled(filled):
     np.testing.assert_array_equal(np.isfinite(value[:, ~land()]), np.isfinite(target[:, ~land()]))
 
 
-def test_uncertainty_is_the_held_out_spread_of_the_band_and_only_where_filled(filled):
-    spread = origin_of(filled.at("evaluation"))["facts"]["spread"]
-    assert spread["source"] == "held_out_gaps"
-    found, flag = filled.array("filled", UNCERTAINTY), filled.array("filled", SOURCE)
-    np.testing.assert_array_equal(np.isfinite(found), (flag == 1) | (flag == 2))
-    lat = filled.array("cube", "lat")
-    for band in range(len(spread["n"])):
-        rows = (lat >= spread["edges_deg"][band]) & (lat < spread["edges_deg"][band + 1])
-        wanted = spread["std_k"][band] if spread["n"][band] >= 30 else spread["overall_k"]
-        there = found[:, rows]
-        np.testing.assert_allclose(there[np.isfinite(there)], wanted, rtol=1e-6)
-
-
-def test_without_an_evaluation_the_model_gives_the_uncertainty(fitted, tmp_path):
-    alone = fitted.but(root=tmp_path)
-    alone.filled(**fitted.inputs("cube", "land", "model"), evaluation=None)
-    with opened(alone) as ds:
-        assert "the validation part of the split" in ds[UNCERTAINTY].attrs["comment"]
-        assert np.isfinite(ds[UNCERTAINTY].values[ds[SOURCE].values == 1]).all()
+def test_uncertainty_is_the_calibrated_one_of_each_filled_cell_and_only_there(filled):
+    calibration = load(Path(filled.at("model"))).card.calibration
+    flag = filled.array("filled", SOURCE)
+    step, row, _ = cells = np.nonzero((flag == 1) | (flag == 2))
+    lat, time = filled.array("cube", "lat"), filled.array("cube", "time")
+    classes = {"latitude": latitude_band(lat)[row], "season": season(time, lat)[step, row]}
+    multiples = np.asarray(calibration.quantiles)[classes["season"]]
+    for name, level in ((UNCERTAINTY, 1), (INTERVAL, 3)):
+        found = filled.array("filled", name)
+        assert np.isfinite(found).sum() == step.size
+        np.testing.assert_allclose(found[cells], calibration.scale(None, classes) * multiples[:, level], rtol=1e-6)
 
 
 def test_it_is_a_cf_cube(filled, cube):
     with opened(filled) as ds:
-        assert set(ds.data_vars) == {TARGET, SOURCE, UNCERTAINTY}
+        assert set(ds.data_vars) == {TARGET, SOURCE, UNCERTAINTY, INTERVAL}
         assert ds[TARGET].attrs["units"] == "K"
         assert ds[TARGET].attrs["standard_name"] == "surface_temperature"
         assert ds[TARGET].attrs["project_name"] == cube[TARGET].attrs["project_name"]
-        assert ds[TARGET].attrs["ancillary_variables"].split() == [SOURCE, UNCERTAINTY]
+        assert ds[TARGET].attrs["ancillary_variables"].split() == [SOURCE, UNCERTAINTY, INTERVAL]
         assert "clear-sky" in ds[TARGET].attrs["comment"]
         assert list(ds[SOURCE].attrs["flag_values"]) == [0, 1, 2, 3]
         assert ds[SOURCE].attrs["flag_meanings"] == "observed filled extrapolated not_fillable"
         assert ds[SOURCE].dtype == np.uint8
-        assert ds[UNCERTAINTY].attrs["units"] == "K"
+        assert ds[UNCERTAINTY].attrs["units"] == ds[INTERVAL].attrs["units"] == "K"
         assert "lstfill: gaps of land_surface_temperature filled" in ds.attrs["history"]
         assert ds.attrs["Conventions"].startswith("CF-")
         assert ds.attrs["title"] == cube.attrs["title"]
@@ -136,7 +131,6 @@ def test_it_says_how_it_was_made(filled):
         "source", "mask", "split", "preprocess", "train", "evaluate", "predict",
     }  # fmt: skip
     assert origin["lineage"]["model"] == origin_of(filled.at("model"))["identity"]
-    assert origin["lineage"]["evaluation"] == origin_of(filled.at("evaluation"))["identity"]
 
 
 GRIDS = {
@@ -158,7 +152,7 @@ def test_grid_direction_chunks_and_format_are_those_of_the_source(filled, tmp_pa
     other = filled.but(root=tmp_path, source=source_of(uri))
     other.ingested()
     other.masked()
-    other.filled(**filled.inputs("model", "evaluation"))
+    other.filled(**filled.inputs("model"))
     value, flag = expected(work_cube(other), filled.at("model"))
     with opened(other) as ds, opened(filled) as reference:
         for dim in ("time", "lat", "lon"):
@@ -176,7 +170,7 @@ def test_grid_direction_chunks_and_format_are_those_of_the_source(filled, tmp_pa
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_the_format_can_be_chosen(filled, tmp_path, zarr_format):
     other = filled.but(root=tmp_path, predict=Predict(zarr_format=zarr_format))
-    other.filled(**filled.inputs("cube", "land", "model", "evaluation"))
+    other.filled(**filled.inputs("cube", "land", "model"))
     assert zarr.open_group(other.at("filled"), mode="r").metadata.zarr_format == zarr_format
     with opened(other) as ds:
         assert ds[TARGET].values.tobytes() == filled.array("filled", TARGET).tobytes()
@@ -185,7 +179,7 @@ def test_the_format_can_be_chosen(filled, tmp_path, zarr_format):
 def test_observed_values_and_features_are_written_on_demand(filled, tmp_path):
     for write, more in {"filled+observed": {OBSERVED}, "filled+observed+features": {OBSERVED, FEATURE}}.items():
         other = filled.but(root=tmp_path / write, predict=Predict(write=write))
-        other.filled(**filled.inputs("cube", "land", "model", "evaluation"))
+        other.filled(**filled.inputs("cube", "land", "model"))
         with opened(other) as ds:
             assert set(ds.data_vars) == {TARGET, SOURCE, UNCERTAINTY, *more}
             assert ds[OBSERVED].values.tobytes() == filled.array("cube", TARGET).tobytes()
@@ -204,7 +198,7 @@ def test_a_missing_feature_is_not_fillable(scored, cube, tmp_path):
     other = scored.but(root=tmp_path, source=source_of(uri))
     other.ingested()
     other.masked()
-    other.filled(**scored.inputs("model", "evaluation"))
+    other.filled(**scored.inputs("model"))
     value, flag = expected(work_cube(other), scored.at("model"))
     found = other.values("filled")
     np.testing.assert_array_equal(found[SOURCE], flag)
@@ -231,7 +225,7 @@ def test_an_imputed_feature_is_filled_and_flagged_as_extrapolated(chain, cube, t
 def test_a_registered_model_fills_the_same(filled, tmp_path):
     other = filled.but(root=tmp_path)
     version = origin_of(filled.at("model"))["facts"]["version"]
-    other.filled(**filled.inputs("cube", "land", "evaluation"), model=version)
+    other.filled(**filled.inputs("cube", "land"), model=version)
     assert differing(other.values("filled"), filled.values("filled")) == []
     assert origin_of(other.at("filled"))["facts"]["model"] == version
 
@@ -254,14 +248,14 @@ def test_plain_pyfunc_predicts_what_the_filled_cube_holds(filled):
 def test_a_rerun_gives_the_same_and_appends_nothing(filled, tmp_path):
     other = filled.but(root=tmp_path)
     for _ in range(2):
-        other.filled(**filled.inputs("cube", "land", "model", "evaluation"))
+        other.filled(**filled.inputs("cube", "land", "model"))
         assert differing(other.values("filled"), filled.values("filled")) == []
     assert opened(other).attrs["history"].count("lstfill: gaps of") == 1
 
 
 def test_a_killed_step_leaves_no_filled_cube(filled, tmp_path, monkeypatch):
     other, real, calls = filled.but(root=tmp_path), stores.write, []
-    inputs = filled.inputs("cube", "land", "model", "evaluation")
+    inputs = filled.inputs("cube", "land", "model")
 
     def fail_later(*args, **options):
         calls.append(args)
@@ -283,20 +277,19 @@ def test_a_mask_of_another_grid_is_refused(filled, chain):
     smaller = chain.but(source=chain.source.model_copy(update={"bbox_deg": (-180, -90, 180, 60)}))
     smaller.ingested()
     with pytest.raises(DataError, match=r"land\.zarr: made for another grid"):
-        smaller.filled(**filled.inputs("land", "model", "evaluation"))
+        smaller.filled(**filled.inputs("land", "model"))
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"model": "evaluation"}, r"evaluation was written by step evaluate, not train: .* of the model"),
-        ({"evaluation": "model"}, r"model was written by step train, not evaluate: .* of the evaluation"),
         ({"land": "parts"}, r"parts\.zarr was written by step split, not mask: .* of the land mask"),
         ({"cube": "filled"}, r"filled\.zarr was written by step predict, not ingest: .* of the work cube"),
     ],
 )
 def test_mixed_up_addresses_are_refused(filled, tmp_path, given, message):
-    inputs = filled.inputs("cube", "land", "model", "evaluation")
+    inputs = filled.inputs("cube", "land", "model")
     inputs |= {name: filled.at(other) for name, other in given.items()}
     with pytest.raises(StoreError, match=message):
         predict.run(filled.predict, filled.tracking, **inputs, output=f"{tmp_path}/filled.zarr")
@@ -321,7 +314,7 @@ def test_defaults_alone_run_from_source_to_filled_cube(chain, cube, tmp_path, mo
 
 
 def test_the_score_says_how_wrong_the_fill_is(scored, tmp_path):
-    inputs = scored.inputs("cube", "land", "model", "evaluation")
+    inputs = scored.inputs("cube", "land", "model")
     there = scored.but(root=tmp_path)
     there.filled(**inputs)
     found, truth = there.values("filled"), scored.array("cube", TRUTH)
@@ -339,7 +332,7 @@ def test_cells_colder_than_all_that_was_trained_on_are_flagged(chain, scored, cu
     polar = chain.but(source=source_of(write_source(frozen, tmp_path / "source.zarr")))
     polar.ingested()
     polar.masked()
-    polar.filled(**scored.inputs("model", "evaluation"))
+    polar.filled(**scored.inputs("model"))
     flag, value = polar.array("filled", f"{TARGET}_source")[:, -2:], polar.array("filled", TARGET)[:, -2:]
     assert set(np.unique(flag[np.isnan(polar.array("cube", TARGET)[:, -2:])])) == {2}
     assert value[flag == 2].min() < 200
@@ -356,7 +349,7 @@ def test_a_source_with_units_alone_is_enough(chain, cube, scored, tmp_path):
     plain = chain.but(source=source_of(write_source(bare, tmp_path / "source.zarr"), extras=[LAND]))
     plain.ingested()
     plain.masked()
-    plain.filled(**scored.inputs("model", "evaluation"))
+    plain.filled(**scored.inputs("model"))
     with xr.open_zarr(plain.at("filled")) as ds:
         assert ds[TARGET].attrs["long_name"] == "land surface temperature"
         assert ds["lat"].attrs["units"] == "degrees_north"
@@ -383,7 +376,7 @@ def test_features_are_read_only_where_a_gap_on_land_needs_them(filled, finely, m
         return real(uri, window, names, **options)
 
     monkeypatch.setattr(stores, "read", counted)
-    finely.filled(**filled.inputs("model", "evaluation"))
+    finely.filled(**filled.inputs("model"))
     gap = np.isnan(filled.array("cube", TARGET)) & land()
     windows = chunk_windows(SHAPE, FINE)
     needed = [window for window in windows if gap[window.slices].any()]
@@ -398,5 +391,5 @@ def test_a_store_is_opened_once_and_not_for_every_chunk(filled, finely, monkeypa
     for name in ("open_group", "open_array"):
         real = getattr(zarr, name)
         monkeypatch.setattr(zarr, name, lambda *given, of=real, **options: opens.append(given) or of(*given, **options))
-    finely.but(cluster=Cluster(workers=1)).filled(**filled.inputs("model", "evaluation"))
+    finely.but(cluster=Cluster(workers=1)).filled(**filled.inputs("model"))
     assert len(opens) < 20 < len(chunk_windows(SHAPE, FINE))

@@ -83,7 +83,7 @@ def test_the_same_content_and_configuration_have_the_same_identity_in_every_step
     # The address of the model is not part of what was filled.
     moved = filled.but(root=tmp_path)
     objects.put_tree(Path(filled.at("model")), moved.at("model"))
-    moved.filled(evaluation=filled.at("evaluation"))
+    moved.filled()
     assert origin_of(moved.at("filled"))["identity"] == origin_of(filled.at("filled"))["identity"]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lstfill.config import Train
+from lstfill.cube.geometry import latitude_band, season
 from lstfill.errors import DataError, LstfillError, StoreError, TrackingError
 from lstfill.model import History, load
 from lstfill.model.linear import build, fold
@@ -17,7 +18,7 @@ from lstfill.steps.provenance import SEAL, origin_of, seal
 from lstfill.steps.shards import StoredShards
 from lstfill.storage import objects
 from lstfill.train import BatchStream
-from tests.steps.chain import FEATURE, TARGET, source_of
+from tests.steps.chain import FEATURE, SHAPE, TARGET, source_of
 
 
 def client(tracking):
@@ -57,17 +58,20 @@ def test_ranges_scaling_and_provenance_are_those_of_the_samples(fitted):
     assert card.provenance["lineage"] == origin_of(fitted.at("samples"))["lineage"]
 
 
-def test_spread_is_the_root_mean_square_of_validation_residuals(fitted):
-    spread = load(Path(fitted.at("model"))).card.spread
+def test_calibrated_intervals_hold_the_residuals_of_the_validation_part(fitted):
+    calibration = load(Path(fitted.at("model"))).card.calibration
     samples, parameters = fitted.values("samples"), load(Path(fitted.at("model"))).card.parameters
     predicted = parameters["slope"][FEATURE] * samples["validation_x"][:, 0] + parameters["intercept"]
     residual = predicted - samples["validation_y"]
-    assert spread.source == "validation"
-    assert spread.overall_k == pytest.approx(np.sqrt((residual**2).mean()), rel=1e-4)
-    lat = samples["lat"][samples["validation_cell"] // 72 % 36]
-    south = lat < -60
-    assert spread.std_k[0] == pytest.approx(np.sqrt((residual[south] ** 2).mean()), rel=1e-4)
-    assert spread.n[0] == south.sum()
+    assert calibration.source == "values of the validation part"
+    assert calibration.residuals == residual.size
+    step, row, _ = np.unravel_index(samples["validation_cell"], SHAPE)
+    classes = {
+        "latitude": latitude_band(fitted.array("cube", "lat"))[row],
+        "season": season(fitted.array("cube", "time"), [0.0])[step, 0],
+    }
+    half = calibration.scale(None, classes) * np.asarray(calibration.quantiles)[classes["season"], 3]
+    assert (np.abs(residual) <= half).mean() == pytest.approx(0.9, abs=0.02)
 
 
 def test_history_has_an_entry_an_epoch_and_every_sample_is_seen_once_an_epoch(fitted):
@@ -190,7 +194,7 @@ def test_a_killed_step_leaves_a_model_that_later_steps_refuse(prepared, tmp_path
             small(prepared, tmp_path, seed=1)
     broken = prepared.but(root=tmp_path)
     with pytest.raises(StoreError, match=r"model is not whole: the step that wrote it did not finish"):
-        broken.filled(**prepared.inputs("cube", "land"), evaluation=None)
+        broken.filled(**prepared.inputs("cube", "land"))
     small(prepared, tmp_path)
     assert origin_of(f"{tmp_path}/model")["step"] == "train"
 
