@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from lstfill.evaluate.figures import FigureData
+from lstfill.model.calibration import LEVELS
 
 SCORES: dict[str, Any] = {
     "mae_k": 2.4012, "rmse_k": 3.0123, "bias_k": 0.1234, "r2": 0.9312, "n": 123456,
     "weighted": {"mae_k": 2.5, "rmse_k": 3.1, "bias_k": -0.05, "r2": 0.92},
 }  # fmt: skip
+
+NO_INTERVALS = {"test": None, "held_out_gaps": None}
 
 HISTORY = {
     "loss": [210.0, 60.0, 11.0, 9.6, 9.5], "val_loss": [150.0, 50.0, 9.4, 9.5, 9.6], "mae": [9.0, 5.0, 2.5, 2.4, 2.4],
@@ -30,32 +33,61 @@ def scores(mae: float, n: int = 123456) -> dict[str, Any]:
     }
 
 
+def intervals(coverage: float = 0.89) -> dict[str, Any]:
+    row = {"n": 45678, "coverage_90": coverage, "width_90_k": 9.8, "interval_score_90_k": 12.5}
+    levels = {f"{level:g}": {"inside": level - 0.01, "width_k": 10 * level} for level in LEVELS}
+    return {**row, "levels": levels, "groups": {"gap_size": {"1-9": {**row, "coverage_90": 0.931}}}}
+
+
+def paired(difference: float) -> dict[str, Any]:
+    interval = [difference - 0.05, difference + 0.05]
+    return {"difference_k": difference, "interval_k": interval, "p": 0.0123, "blocks": 34, "n": 45678}
+
+
 def evaluation(held_out: bool = True) -> dict[str, Any]:
     def both(test: float, gaps: float) -> dict[str, Any]:
         return {"test": scores(test), "held_out_gaps": scores(gaps, 45678) if held_out else None}
 
+    def model(test: float, gaps: float) -> dict[str, Any]:
+        small = {"test": None, "held_out_gaps": scores(gaps - 0.5, 100) if held_out else None}
+        return {
+            "scores": both(test, gaps),
+            "groups": {
+                "latitude": {
+                    "60°S to 30°S": both(2.1, 2.2),
+                    "30°S to 0°": both(2.5, 2.6),
+                    "0° to 30°N": both(2.2, 2.9),
+                },
+                "season": {"MAM": both(2.1, 2.2), "JJA": both(test + 0.02, gaps + 0.1)},
+                "gap_size": {"1-9": small, "10-99": small},
+            },
+            "intervals": {"test": intervals(), "held_out_gaps": intervals() if held_out else None},
+        }
+
     flags = {"observed": 600, "filled": 250, "extrapolated": 50, "not_fillable": 100}
+    baselines = {
+        "feature": both(4.2, 4.3),
+        "date_mean": both(9.1, 9.2),
+        "cell_mean": both(3.9, 3.95),
+        "temporal_interpolation": both(3.1, 3.35),
+    }
+    rivals = {"harmonic": model(2.6, 2.7), "boosting": {**model(2.5, 2.45), "intervals": NO_INTERVALS}}
+    tests = {name: paired(-0.3) for name in [*rivals, *baselines]}
     return {
         "target": "land_surface_temperature",
         "unit": "K",
-        "scores": both(2.38, 2.40),
-        "baselines": {
-            "feature": both(4.2, 4.3),
-            "date_mean": both(9.1, 9.2),
-            "cell_mean": both(3.9, 3.95),
-            "temporal_interpolation": both(3.1, 3.35),
-        },
-        "groups": {
-            "latitude": {"60°S to 30°S": both(2.1, 2.2), "30°S to 0°": both(2.5, 2.6), "0° to 30°N": both(2.2, 2.9)},
-            "season": {"MAM": both(2.1, 2.2), "JJA": both(2.4, 2.5)},
-            "gap_size": {"1-9": {"test": None, "held_out_gaps": scores(1.9, 100) if held_out else None}},
-        },
-        "spread": {
-            "edges_deg": [-90, -60, 0, 60, 90], "std_k": [None, 2.9, 3.1, 3.5], "n": [0, 300, 200, 100],
-            "overall_k": 3.01, "source": "held_out_gaps" if held_out else "test",
-        },
+        "model": "linear",
+        "scored": "held_out_gaps" if held_out else "test",
+        **model(2.38, 2.40),
+        "rivals": rivals,
+        "baselines": baselines,
+        "paired": {"test": tests, "held_out_gaps": tests if held_out else None},
         "flags": {**flags, "land": {**flags, "not_fillable": 0}},
-    }  # fmt: skip
+        "outliers": [
+            {"time": "2008-12-10T00:00", "lat": 45.2, "lon": 13.9, "observed_k": 251.9, "predicted_k": 279.04},
+        ],
+        "gate": None,
+    }
 
 
 def run(**changes: Any) -> dict[str, Any]:
@@ -127,6 +159,7 @@ def assemble(lat, lon, land, feature, truth, target, rng, **changes) -> FigureDa
         "feature_name": "air_temperature_2m", "feature": feature, "target": target, "part": part,
         "held_out": np.isfinite(target) & land & (smooth(shape, rng) > 1.3), "filled": filled, "flag": flag,
         "uncertainty": np.where(flag == 0, 0.0, 3.0 + 0.5 * np.cos(np.deg2rad(lat))[:, None]).astype(np.float32),
+        "error": np.where(test, prediction - truth, np.nan), "error_uncertainty": np.where(test, 3.0, np.nan),
         "error_lat": lat, "error_lon": lon, "error_mean": np.where(test, prediction - truth, np.nan),
         "error_n": test.astype(int),
         "density": np.histogram2d(truth[test], prediction[test], (edges, edges))[0].astype(np.int64),

@@ -14,6 +14,7 @@ from scipy import stats
 from lstfill.cube import Window, column_windows
 from lstfill.evaluate import comparison
 from lstfill.evaluate.comparison import Blocks, Paired, paired_test
+from lstfill.evaluate.grouping import Grouping
 
 
 def test_no_difference_gives_every_p_about_as_often():
@@ -65,7 +66,7 @@ def test_a_better_model_is_found_and_a_worse_one_is_not():
 def test_p_is_never_zero_and_equal_models_have_p_of_one():
     assert paired_test(np.full(60, -1.0), np.ones(60, int))["p"] == 1 / 10000
     equal = paired_test(np.zeros(30), np.ones(30, int))
-    assert (equal["p"], equal["difference_k"], equal["interval_k"]) == (1.0, 0.0, (0.0, 0.0))
+    assert (equal["p"], equal["difference_k"], equal["interval_k"]) == (1.0, 0.0, [0.0, 0.0])
 
 
 def test_a_single_block_says_nothing():
@@ -119,7 +120,12 @@ def test_windows_add_up_to_the_whole():
     def paired(window):
         cells = np.nonzero(np.ones(window.shape, bool))
         part = difference[window.slices][cells]
-        return Paired.of(part, blocks.at(cells, window), len(blocks), {"season": (group[window.slices][cells], 3)})
+        return Paired.of(
+            part,
+            blocks.at(cells, window),
+            len(blocks),
+            Grouping.of({"season": (group[window.slices][cells], 3)}, part.size),
+        )
 
     whole = paired(Window((0, 0, 0), shape))
     merged = functools.reduce(operator.add, [paired(w) for w in column_windows(shape, (8, 4, 3), 96)])
@@ -131,6 +137,7 @@ def test_windows_add_up_to_the_whole():
 
 
 def test_without_a_shared_cell_there_is_no_test():
-    nothing = Paired.of(np.zeros(0), np.zeros(0, int), 4, {"season": (np.zeros(0, int), 2)})
+    grouping = Grouping.of({"season": (np.zeros(0, int), 2)}, 0)
+    nothing = Paired.of(np.zeros(0), np.zeros(0, int), 4, grouping)
     assert nothing.test() is None
     assert nothing.group("season") == [(None, 0), (None, 0)]

@@ -17,12 +17,16 @@ from lstfill.config import Evaluate
 from lstfill.cube import Chunk, Window, column_windows
 from lstfill.errors import ConfigError, DataError
 from lstfill.evaluate.baselines import BASELINES, DateSums, View
-from lstfill.evaluate.evaluator import Tally, score_chunk
+from lstfill.evaluate.comparison import Blocks
+from lstfill.evaluate.estimates import Estimate
+from lstfill.evaluate.evaluator import Terms, score_chunk
 from lstfill.evaluate.groups import GAP_SIZE_LABELS, gap_size
 from lstfill.evaluate.land import LandCells
 from lstfill.evaluate.scores import score
+from lstfill.evaluate.tally import Tally
 from lstfill.evaluate.visible import visible_for
-from lstfill.predict import SourceFlag, fill, source_flags
+from lstfill.model.calibration import LEVELS
+from lstfill.predict import SourceFlag, source_flags
 from lstfill.split.blocks import Part
 
 SHAPE = (6, 12, 10)
@@ -92,11 +96,28 @@ def cut(chunk: Chunk, window: Window) -> Chunk:
     )
 
 
-def tally_of(chunk: Chunk, config: Evaluate = CONFIG, sums: DateSums | None = None) -> Tally:
-    model, land = Line(), LandCells.of(chunk)
-    value = model.predict(land.chunk).value
-    flag = source_flags(land.chunk, value, model.extrapolated(land.chunk))
-    return score_chunk(chunk, land, value, flag, config, DateSums.of(chunk) if sums is None else sums)
+def terms_of(chunk: Chunk, config: Evaluate = CONFIG, sums: DateSums | None = None) -> Terms:
+    return Terms(config, DateSums.of(chunk) if sums is None else sums, Blocks(SHAPE, (3, 4, 5)))
+
+
+def estimates_of(chunk: Chunk, land: LandCells, **models) -> dict:
+    """What the line and other models say of the land cells, the same for both sets; ±2 K times the level."""
+    values = {"line": Line().predict(land.chunk).value}
+    values |= {name: model(land.chunk) for name, model in models.items()}
+
+    def half_widths(cells):
+        assert (cells < chunk.target.size).all()
+        return np.repeat(np.array(LEVELS)[:, None] * 2, len(cells), axis=1)
+
+    said = {name: Estimate(value, half_widths if name == "line" else None) for name, value in values.items()}
+    return dict.fromkeys(("test", "held_out_gaps"), said)
+
+
+def tally_of(chunk: Chunk, config: Evaluate = CONFIG, sums: DateSums | None = None, **models) -> Tally:
+    land = LandCells.of(chunk)
+    estimates = estimates_of(chunk, land, **models)
+    flag = source_flags(land.chunk, estimates["test"]["line"].value, Line().extrapolated(land.chunk))
+    return score_chunk(chunk, land, estimates, flag, terms_of(chunk, config, sums))
 
 
 def result_of(chunk: Chunk, config: Evaluate = CONFIG) -> dict:
@@ -171,8 +192,8 @@ def test_only_the_baselines_that_are_asked_for_and_possible_are_scored():
     bare = dataclasses.replace(chunk, features={})
     land = LandCells.of(bare)
     value = np.full(land.chunk.target.shape, 280.0)
-    flag = source_flags(land.chunk, value, value < 0)
-    tally = score_chunk(bare, land, value, flag, CONFIG, DateSums.of(bare))
+    said = {name: {"constant": Estimate(value)} for name in ("test", "held_out_gaps")}
+    tally = score_chunk(bare, land, said, source_flags(land.chunk, value, value < 0), terms_of(bare))
     assert list(tally.result("lst", [])["baselines"]) == ["date_mean", "cell_mean", "temporal_interpolation"]
 
 
@@ -207,36 +228,97 @@ def test_groups_that_are_not_asked_for_are_absent():
     assert result_of(cube(), Evaluate(groups=[]))["groups"] == {}
 
 
-def test_spread_is_the_root_mean_square_of_held_out_residuals_by_band():
-    chunk = cube(5)
-    tally = tally_of(chunk)
-    spread = tally.spread()
-    mask, value = masks(chunk)["held_out_gaps"], Line().predict(chunk).value
-    error = (value.astype(float) - chunk.target)[mask]
-    band = np.digitize(np.broadcast_to(chunk.lat[:, None], SHAPE)[mask], [-60, -30, 0, 30, 60])
-    assert spread.source == "held_out_gaps"
-    assert spread.overall_k == pytest.approx(np.sqrt(np.mean(error**2)))
-    assert spread.n == tuple(np.bincount(band, minlength=6))
-    for k, std in enumerate(spread.std_k):
-        here = error[band == k]
-        assert std == (pytest.approx(np.sqrt(np.mean(here**2))) if here.size else None)
-    assert tally.result("lst", [])["spread"] == spread.to_dict()
-
-
-def test_a_bias_counts_as_spread():
-    chunk = cube(6, truth=True)
-    error = Line().predict(chunk).value - chunk.truth
-    biased = dataclasses.replace(chunk, truth=chunk.truth + error - 5)  # every prediction 5 K too warm
-    assert tally_of(biased).spread().overall_k == pytest.approx(5, rel=1e-5)
-
-
-def test_without_enough_held_out_values_the_test_part_gives_spread_and_pictures():
+def test_without_enough_held_out_values_pictures_are_of_the_test_part():
     chunk = cube(7)
     few = np.zeros(SHAPE, bool)
     few[np.unravel_index(np.flatnonzero(masks(chunk)["held_out_gaps"])[:29], SHAPE)] = True
     tally = tally_of(dataclasses.replace(chunk, held_out=few))
-    assert tally.sets["held_out_gaps"].sums.n == 29
-    assert tally.best_set() == tally.spread().source == "test"
+    assert tally.sets["held_out_gaps"].main.sums.n == 29
+    assert tally.best_set() == tally.result("lst", [])["scored"] == "test"
+
+
+def off_by(kelvin, where=lambda chunk: np.ones_like(chunk.target, bool)):
+    """A model that is the line and some kelvin, and says nothing elsewhere."""
+    return lambda chunk: np.where(where(chunk), Line().predict(chunk).value + kelvin, np.nan)
+
+
+@pytest.mark.parametrize("scored", ["test", "held_out_gaps"])
+def test_another_model_is_scored_and_compared_on_the_cells_that_both_predict(scored):
+    chunk = cube(14)
+    result = tally_of(chunk, other=off_by(2, lambda of: np.isfinite(of.features[T2M]) & (of.features[T2M] > 275)))
+    result = result.result("lst", CONFIG.groups)
+    value, mask = Line().predict(chunk).value, masks(chunk)[scored]
+    warm = mask & (chunk.features[T2M] > 275)
+    assert 0 < warm.sum() < mask.sum()
+    same(result["rivals"]["other"]["scores"][scored], expected(chunk, scored, value + 2, warm))
+    same(result["scores"][scored], expected(chunk, scored, value, mask))
+    off = np.abs(value.astype(float) - chunk.target) - np.abs(value.astype(float) + 2 - chunk.target)
+    paired = result["paired"][scored]["other"]
+    assert paired["n"] == warm.sum()
+    assert paired["difference_k"] == pytest.approx(off[warm].mean(), rel=1e-6)
+    steps, rows, columns = np.nonzero(warm)
+    assert paired["blocks"] == len(set(zip(steps // 3, rows // 4, columns // 5, strict=True)))
+
+
+def test_models_are_compared_by_group_on_the_cells_that_both_predict():
+    chunk = cube(15)
+    tally, mask = tally_of(chunk, other=off_by(3)), masks(chunk)["held_out_gaps"]
+    paired = tally.paired("other")["held_out_gaps"]
+    value = Line().predict(chunk).value.astype(float)
+    off = np.abs(value - chunk.target) - np.abs(value + 3 - chunk.target)
+    band = np.digitize(np.broadcast_to(chunk.lat[:, None], SHAPE), [-60, -30, 0, 30, 60])
+    for k, (difference, n) in enumerate(paired.group("latitude")):
+        here = mask & (band == k)
+        assert n == here.sum()
+        assert difference == (pytest.approx(off[here].mean(), rel=1e-5) if n else None)
+
+
+def test_a_model_against_itself_differs_by_nothing():
+    tests = tally_of(cube(16), other=off_by(0)).result("lst", [])["paired"]
+    for scored in ("test", "held_out_gaps"):
+        assert (tests[scored]["other"]["difference_k"], tests[scored]["other"]["p"]) == (0, 1)
+
+
+def test_baselines_are_compared_too():
+    chunk = cube(17)
+    found = result_of(chunk)["paired"]["held_out_gaps"]["feature"]
+    mask, value = masks(chunk)["held_out_gaps"], Line().predict(chunk).value.astype(float)
+    off = np.abs(value - chunk.target) - np.abs(chunk.features[T2M].astype(float) - chunk.target)
+    assert found["difference_k"] == pytest.approx(off[mask].mean(), rel=1e-6)
+    assert found["n"] == mask.sum()
+
+
+@pytest.mark.parametrize("scored", ["test", "held_out_gaps"])
+def test_coverage_and_width_are_those_of_the_model_s_intervals(scored):
+    chunk = cube(18)
+    result = result_of(chunk)
+    off = np.abs(Line().predict(chunk).value.astype(float) - chunk.target)[masks(chunk)[scored]]
+    found = result["intervals"][scored]
+    assert found["n"] == off.size
+    assert found["coverage_90"] == pytest.approx((off <= 1.8).mean())
+    assert found["width_90_k"] == pytest.approx(3.6)
+    assert {float(level): row["inside"] for level, row in found["levels"].items()} == {
+        level: pytest.approx((off <= 2 * level).mean()) for level in LEVELS
+    }
+    assert sum(row["n"] for row in found["groups"]["season"].values()) == off.size
+    assert ("gap_size" in found["groups"]) == (scored == "held_out_gaps")
+
+
+def test_a_model_without_an_uncertainty_has_no_coverage():
+    other = tally_of(cube(19), other=off_by(1)).result("lst", CONFIG.groups)["rivals"]["other"]
+    assert other["intervals"] == {"test": None, "held_out_gaps": None}
+    assert set(other["groups"]) == set(CONFIG.groups)
+
+
+def test_the_largest_errors_are_those_of_the_scored_cells():
+    chunk = cube(20)
+    mask = masks(chunk)["held_out_gaps"]
+    off = np.where(mask, np.abs(Line().predict(chunk).value.astype(float) - chunk.target), 0)
+    first = tally_of(chunk).outliers(chunk.time, chunk.lat, chunk.lon)[0]
+    step, row, column = np.unravel_index(off.argmax(), SHAPE)
+    assert (first["lat"], first["lon"]) == (chunk.lat[row], chunk.lon[column])
+    assert first["time"] == str(chunk.time[step].astype("datetime64[m]"))
+    assert abs(first["predicted_k"] - first["observed_k"]) == pytest.approx(off.max())
 
 
 def test_a_cube_without_held_out_gaps_has_no_scores_for_them():
@@ -245,7 +327,9 @@ def test_a_cube_without_held_out_gaps_has_no_scores_for_them():
     assert {row["held_out_gaps"] for row in result["baselines"].values()} == {None}
     assert {row["held_out_gaps"] for row in result["groups"]["season"].values()} == {None}
     assert result["groups"]["gap_size"] == {}
-    assert result["spread"]["source"] == "test"
+    assert result["scored"] == "test"
+    assert result["intervals"]["held_out_gaps"] is None
+    assert result["paired"]["held_out_gaps"] is None
 
 
 def test_nothing_to_score_is_an_error_that_says_what_to_do():
@@ -264,7 +348,7 @@ def test_values_off_the_mask_are_never_scored():
 
 def test_flags_are_counted_over_all_cells_and_over_land():
     chunk = cube(9)
-    flag = fill(chunk, Line()).flag
+    flag = source_flags(chunk, Line().predict(chunk).value, Line().extrapolated(chunk))
     flags = result_of(chunk)["flags"]
     for kind in SourceFlag:
         assert flags[kind.name.lower()] == (flag == kind).sum()
@@ -276,7 +360,10 @@ def test_flags_are_counted_over_all_cells_and_over_land():
 def test_the_result_is_plain_and_has_the_schema_of_the_report():
     result = result_of(cube())
     assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert list(result) == ["target", "unit", "scores", "baselines", "groups", "spread", "flags"]
+    assert list(result) == [
+        "target", "unit", "model", "scored", "scores", "groups", "intervals", "rivals", "baselines", "paired", "flags"
+    ]  # fmt: skip
+    assert result["model"] == "line"
     assert list(result["scores"]) == ["test", "held_out_gaps"]
     assert list(result["scores"]["test"]) == ["mae_k", "rmse_k", "bias_k", "r2", "n", "weighted"]
     assert list(result["groups"]) == ["latitude", "season", "gap_size"]

@@ -186,6 +186,10 @@ class TestHonesty:
         assert figures.target_map(data).axes[0].get_title(loc="left").startswith("Lst day, observed")
         assert figures.feature_map(data).axes[0].get_title(loc="left").startswith("Air temperature 2m")
 
+    def test_overpasses_of_one_day_are_told_apart(self):
+        data = drawn.globe(12, date=np.datetime64("2019-06-01T08:43:21", "ns"))
+        assert figures.target_map(data).axes[0].get_title(loc="left").endswith("2019-06-01 08:43")
+
     def test_colour_bars_say_the_unit(self):
         data = dataclasses.replace(drawn.globe(12), feature_unit="m")
         labels = {name: MAPS[name](data).axes[1].get_ylabel() for name in MAPS}
@@ -221,62 +225,60 @@ class TestHonesty:
         assert figures.filled_map(data).axes[0].get_aspect() == pytest.approx(aspect, rel=1e-6)
 
 
-class TestDistributions:
-    def test_observed_is_across_and_predicted_is_up(self):
-        data = drawn.globe(12)
-        density = np.zeros_like(data.density)
-        density[40, 240] = 7  # observed 200 K, predicted 300 K
-        figure = figures.scatter_figure(dataclasses.replace(data, density=density), drawn.SCORES)
-        (mesh,) = [c for c in figure.axes[0].collections if isinstance(c, QuadMesh)]
-        assert mesh.get_array()[240, 40] == 7
-        low, high = figure.axes[0].get_xlim()
-        assert low < 200
-        assert high > 300.5
-
-    def test_it_has_the_line_of_equality_and_the_numbers(self):
-        axes = figures.scatter_figure(drawn.globe(12), drawn.SCORES, "test cells").axes[0]
-        x, y = axes.lines[0].get_data()
-        np.testing.assert_array_equal(x, y)
-        assert axes.texts[0].get_text().split("\n") == [
-            "MAE 2.40 K", "RMSE 3.01 K", "bias +0.12 K", "R² 0.931", "n 123 456"
-        ]  # fmt: skip
-        assert axes.get_title(loc="left") == "Predicted and observed, test cells"
-
-    def test_numbers_that_are_not_defined_are_left_out(self):
-        axes = figures.scatter_figure(drawn.globe(12), {**drawn.SCORES, "r2": None}).axes[0]
-        assert "R²" not in axes.texts[0].get_text()
-
-    def test_the_histogram_of_errors_is_a_density_in_percent(self):
+class TestErrorBesideUncertainty:
+    def test_both_have_the_same_colours_and_show_the_same_cells(self):
         data = drawn.globe(30)
-        axes = figures.residual_figure(data, drawn.SCORES).axes[0]
-        values, edges, _ = axes.patches[0].get_data()
-        assert (values * np.diff(edges)).sum() == pytest.approx(100)
-        low, high = axes.get_xlim()
-        assert low == -high
+        figure = figures.error_beside_uncertainty(data)
+        left, right = (axes.images[-1] for axes in figure.axes[:2])
+        assert (left.norm.vmin, left.norm.vmax) == (right.norm.vmin, right.norm.vmax)
+        assert left.norm.vmin == 0
+        known = [~np.ma.getmaskarray(image.get_array()) for image in (left, right)]
+        np.testing.assert_array_equal(*known)
+        assert known[0].sum() == np.isfinite(data.error_uncertainty).sum() > 0
 
-    def test_bars_are_the_errors_of_model_and_baselines(self):
-        axes = figures.comparison_figure(drawn.evaluation()).axes[0]
-        widths = [[bar.get_width() for bar in bars] for bars in axes.containers]
-        assert widths == [[2.38, 4.2, 9.1, 3.9, 3.1], [2.40, 4.3, 9.2, 3.95, 3.35]]
-        assert [text.get_text() for text in axes.get_yticklabels()][:2] == ["model", "feature"]
+    def test_errors_are_sizes_and_cells_without_an_uncertainty_are_left_out(self):
+        data = drawn.globe(12)
+        error, uncertainty = np.full((12, 24), np.nan), np.full((12, 24), np.nan)
+        error[2, 3], error[4, 5], uncertainty[2, 3] = -2.0, 9.0, 1.0
+        data = dataclasses.replace(data, error=error, error_uncertainty=uncertainty)
+        shown = figures.error_beside_uncertainty(data).axes[0].images[-1].get_array()
+        assert shown.compressed().tolist() == [2.0]
 
-    def test_bars_of_a_run_without_held_out_gaps(self):
-        axes = figures.comparison_figure(drawn.evaluation(held_out=False)).axes[0]
-        assert len(axes.containers) == 1
+    @pytest.mark.parametrize("lat_down", [False, True])
+    def test_both_are_the_right_way_up(self, lat_down):
+        data, (lat, lon) = with_hot_cell(lat_down=lat_down, lon_down=False)
+        small = 5 - data.error_mean  # 0 K in the known cell, and 5 K elsewhere
+        data = dataclasses.replace(data, error=small, error_uncertainty=small)
+        figure = figures.error_beside_uncertainty(data)
+        for axes in (0, 1):
+            assert colour_at(figure, lat, lon, axes) != colour_at(figure, -lat, lon, axes)
 
 
 class TestAll:
     def test_all_figures_in_their_order(self):
         names = list(figures.figures(drawn.globe(12), drawn.evaluation()))
-        assert names == [*(n for n in ("feature", "target", "split", "filled", "source", "uncertainty", "error")),
-                         "comparison", "scatter", "residuals", "loss"]  # fmt: skip
+        assert names == [
+            "feature", "target", "split", "filled", "source", "uncertainty", "error", "error_uncertainty",
+            "comparison", "by_gap", "reliability", "scatter", "residuals", "loss",
+        ]  # fmt: skip
+
+    def test_a_cube_without_a_feature_and_a_model_without_an_uncertainty(self):
+        nothing = np.full((12, 24), np.nan)
+        data = dataclasses.replace(
+            drawn.globe(12), feature=None, feature_name="", uncertainty=nothing, error_uncertainty=nothing
+        )
+        evaluation = drawn.evaluation() | {"intervals": drawn.NO_INTERVALS, "rivals": {}, "groups": {}}
+        names = list(figures.figures(data, evaluation))
+        assert names == [
+            "target", "split", "filled", "source", "error", "comparison", "scatter", "residuals", "loss"
+        ]  # fmt: skip
 
     def test_a_figure_is_drawn_when_it_is_asked_for_and_kept_by_nobody(self):
         made = figures.figures(drawn.globe(12), drawn.evaluation())
         figure = weakref.ref(made["filled"])
         gc.collect()
         assert figure() is None
-        assert len(made) == 11
+        assert len(made) == 14
 
     def test_without_a_history_there_is_no_loss_curve(self):
         assert "loss" not in figures.figures(drawn.globe(12, history=None), drawn.evaluation())

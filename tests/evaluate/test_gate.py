@@ -10,6 +10,7 @@ import pytest
 from lstfill.config import Gate
 from lstfill.evaluate import gate
 from lstfill.evaluate.comparison import Paired
+from lstfill.evaluate.grouping import Grouping
 
 LABELS = {"season": ("DJF", "JJA"), "gap_size": ("1-9", "10-99")}
 RULE = Gate()
@@ -22,7 +23,7 @@ def paired(by_season, cells=500, blocks=20, noise=0.05, seed=0, few=0):
     difference = np.asarray(by_season)[season] + noise * rng.normal(size=2 * cells)
     size = (np.arange(2 * cells) >= few).astype(int)
     difference[:few] += 3
-    return Paired.of(difference, block, blocks, {"season": (season, 2), "gap_size": (size, 2)})
+    return Paired.of(difference, block, blocks, Grouping.of({"season": (season, 2), "gap_size": (size, 2)}, size.size))
 
 
 def test_the_first_gets_the_alias():

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lstfill.evaluate.intervals import LEVELS, Intervals
+from lstfill.evaluate.grouping import Grouping
+from lstfill.evaluate.intervals import Intervals
+from lstfill.model.calibration import LEVELS
 
 LABELS = {"season": ("DJF", "JJA")}
 
@@ -39,7 +41,7 @@ def test_the_interval_score_is_best_for_the_true_quantiles(factor):
 def test_it_is_the_naive_expression():
     rng = np.random.default_rng(1)
     error, half, code = rng.normal(size=50), np.sort(rng.random((len(LEVELS), 50)) * 2, axis=0), rng.integers(0, 2, 50)
-    result = Intervals.of(error, half, {"season": (code, 2)}).result(LABELS)
+    result = Intervals.of(error, half, Grouping.of({"season": (code, 2)}, code.size)).result(LABELS)
     low, high = -half[3], half[3]
     score = (high - low) + 20 * np.maximum(low - error, 0) + 20 * np.maximum(error - high, 0)
     assert result["interval_score_90_k"] == pytest.approx(score.mean())
@@ -61,7 +63,7 @@ def test_cells_without_an_interval_are_left_out():
 
 def test_a_group_without_a_cell_and_one_not_asked_for_are_left_out():
     error, half = normal(10)
-    intervals = Intervals.of(error, half, {"season": (np.zeros(10, int), 2)})
+    intervals = Intervals.of(error, half, Grouping.of({"season": (np.zeros(10, int), 2)}, 10))
     assert list(intervals.result(LABELS)["groups"]["season"]) == ["DJF"]
     assert intervals.result({})["groups"] == {}
 
@@ -70,8 +72,9 @@ def test_a_group_without_a_cell_and_one_not_asked_for_are_left_out():
 def test_windows_add_up(cut):
     error, half = normal(60, seed=2)
     code = np.arange(60) % 2
-    whole = Intervals.of(error, half, {"season": (code, 2)}).result(LABELS)
-    parts = [Intervals.of(error[s], half[:, s], {"season": (code[s], 2)}) for s in (slice(cut), slice(cut, None))]
+    whole = Intervals.of(error, half, Grouping.of({"season": (code, 2)}, code.size)).result(LABELS)
+    grouping, first = Grouping.of({"season": (code, 2)}, 60), np.arange(60) < cut
+    parts = [Intervals.of(error[part], half[:, part], grouping.where(part)) for part in (first, ~first)]
     for merged in (parts[0] + parts[1], parts[1] + parts[0]):
         found = merged.result(LABELS)
         assert found["n"] == whole["n"]

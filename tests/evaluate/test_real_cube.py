@@ -8,7 +8,9 @@ import pytest
 from lstfill.config import Evaluate
 from lstfill.cube import Chunk, Window
 from lstfill.evaluate.baselines import DateSums
-from lstfill.evaluate.evaluator import score_chunk
+from lstfill.evaluate.comparison import Blocks
+from lstfill.evaluate.estimates import Estimate
+from lstfill.evaluate.evaluator import Terms, score_chunk
 from lstfill.evaluate.land import LandCells
 from lstfill.predict import source_flags
 
@@ -37,7 +39,9 @@ def evaluation(shared_data):
     predicted = -24.4 + 1.096 * land.chunk.features[T2M].astype(float)
     flag = source_flags(land.chunk, predicted, np.zeros(predicted.shape, bool))
     config = Evaluate()
-    return score_chunk(chunk, land, predicted, flag, config, DateSums.of(chunk)).result(LST, config.groups)
+    said = {name: {"line": Estimate(predicted)} for name in ("test", "held_out_gaps")}
+    terms = Terms(config, DateSums.of(chunk), Blocks.of(shape, (6, 17, 17)))
+    return score_chunk(chunk, land, said, flag, terms).result(LST, config.groups)
 
 
 # MAE and RMSE in K on the 46,874 values behind artificial gaps. The line is the published use case; its coefficients
@@ -57,3 +61,11 @@ def test_every_held_out_value_falls_in_one_group_of_each_kind(evaluation):
     for labels in evaluation["groups"].values():
         assert sum(row["held_out_gaps"]["n"] for row in labels.values()) == 46_874
     assert list(evaluation["groups"]["latitude"]) == ["30N-60N"]
+
+
+def test_the_line_is_surely_better_than_the_air_and_not_than_interpolation(evaluation):
+    paired = evaluation["paired"]["held_out_gaps"]
+    assert paired["feature"]["p"] < 0.001
+    assert paired["feature"]["difference_k"] == pytest.approx(2.55 - 3.40, abs=0.02)
+    assert paired["temporal_interpolation"]["p"] > 0.5
+    assert paired["temporal_interpolation"]["blocks"] > 50

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-
 import numpy as np
 import pytest
 
@@ -17,29 +14,23 @@ SCENE = Scene(4, np.array([0, 2, 4]), np.array([1, 2, 5]))
 
 
 @pytest.mark.parametrize("chunks", [(9, 5, 6), (2, 5, 6), (5, 2, 4), (1, 1, 1)])
-@pytest.mark.parametrize("held_out", [True, False])
-def test_joined_pieces_are_the_drawn_cells_of_the_date(chunks, held_out):
-    chunk = cube() if held_out else dataclasses.replace(cube(), held_out=None)
-    windows = chunk_windows(SHAPE, chunks)
-    pieces = list(itertools.chain(*(SCENE.cut(cut(chunk, window)) for window in windows[::-1])))
-    drawn = SCENE.joined(pieces, chunk.time, chunk.lat, chunk.lon)
-    cells = np.ix_(SCENE.rows, SCENE.columns)
-    assert drawn.target.shape == drawn.shape == drawn.window.shape == (1, 3, 3)
-    for name in ("target", "part", "held_out") if held_out else ("target", "part"):
-        np.testing.assert_array_equal(getattr(drawn, name)[0], getattr(chunk, name)[4][cells])
-    assert held_out or drawn.held_out is None
-    for name, values in chunk.features.items():
-        np.testing.assert_array_equal(drawn.features[name][0], values[4][cells])
-    np.testing.assert_array_equal(drawn.land, chunk.land[cells])
-    assert drawn.time == chunk.time[4]
-    np.testing.assert_array_equal(drawn.lat, chunk.lat[SCENE.rows])
-    np.testing.assert_array_equal(drawn.lon, chunk.lon[SCENE.columns])
-
-
-def test_a_window_of_other_dates_gives_nothing():
+def test_joined_pieces_are_the_drawn_cells_of_the_date(chunks):
     chunk = cube()
-    pieces = [len(SCENE.cut(cut(chunk, window))) for window in chunk_windows(SHAPE, (2, 5, 6))]
-    assert pieces == [0, 0, 1, 0, 0]
+    windows = [window for window in chunk_windows(SHAPE, chunks)[::-1] if SCENE.in_window(window)]
+    pieces = []
+    for window in windows:
+        part = cut(chunk, window)
+        step = SCENE.step - window.start[0]
+        pieces.append(SCENE.cut(window, {"target": part.target[step], "part": part.part[step], "land": part.land}))
+    drawn = SCENE.joined(pieces)
+    cells = np.ix_(SCENE.rows, SCENE.columns)
+    for name, whole in {"target": chunk.target[4], "part": chunk.part[4], "land": chunk.land}.items():
+        np.testing.assert_array_equal(drawn[name], whole[cells])
+        assert drawn[name].dtype == whole.dtype
+
+
+def test_windows_of_other_dates_are_told():
+    assert [SCENE.in_window(window) for window in chunk_windows(SHAPE, (2, 5, 6))] == [False, False, True, False, False]
 
 
 @pytest.mark.parametrize("down", [False, True])

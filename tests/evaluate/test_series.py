@@ -75,10 +75,10 @@ def test_scores_are_those_of_windows_that_hold_all_times(dates, truth):
     tallies = []
     for window in windows:
         land = LandCells.of(window)
-        value = model.predict(land.chunk).value
-        flag = whole_cube.source_flags(land.chunk, value, model.extrapolated(land.chunk))
+        said = whole_cube.estimates_of(window, land)
+        flag = whole_cube.source_flags(land.chunk, said["test"]["line"].value, model.extrapolated(land.chunk))
         beyond = series.beyond(land.chunk)
-        tallies.append(score_chunk(window, land, value, flag, whole_cube.CONFIG, sums, beyond))
+        tallies.append(score_chunk(window, land, said, flag, whole_cube.terms_of(chunk, sums=sums), beyond))
     got = functools.reduce(operator.add, tallies).result("land_surface_temperature", whole_cube.CONFIG.groups)
     want = dict(whole_cube.leaves(whole_cube.result_of(chunk)))
     for path, value in whole_cube.leaves(got):

@@ -12,12 +12,12 @@ import pytest
 
 from lstfill.config import Evaluate, Split, Tracking
 from lstfill.errors import ConfigError, DataError, StoreError
-from lstfill.steps import evaluate
+from lstfill.steps import evaluate, scoring
 from lstfill.steps.provenance import origin_of
 from lstfill.steps.reader import Reader
 from tests.steps.chain import FEATURE, GIVEN, SPLIT, TARGET, TRUTH, land, parts_of
 
-SCENE = evaluate._scene
+SCENE = scoring._scene
 
 
 @pytest.fixture
@@ -99,7 +99,6 @@ def test_groups_add_up(scored):
 def test_facts_of_the_pointer_hold_the_scores_and_lead_to_the_report(scored):
     facts = origin_of(scored.at("evaluation"))["facts"]
     assert facts["scores"] == scores_of(scored)["scores"]
-    assert facts["spread"]["source"] == "held_out_gaps"
     page = Path(facts["report"]).read_text()
     assert page.lstrip().lower().startswith("<!doctype html")
     assert len(page) < 2_000_000
@@ -140,7 +139,7 @@ def test_without_held_out_gaps_there_are_no_scores_for_them(chain, without_pictu
     without.trained()
     pointer = without.scored()
     assert pointer.facts["scores"]["held_out_gaps"] is None
-    assert pointer.facts["spread"]["source"] == "test"
+    assert scores_of(without)["scored"] == "test"
     assert list(scores_of(without)["baselines"]) == ["feature"]
     assert scores_of(without)["groups"] == {}
 
@@ -193,14 +192,18 @@ def test_the_date_of_the_maps_is_read_again_only_if_another_one_was_expected(
     monkeypatch.setattr(evaluate, "_report", lambda *given: drawn.append(given[3]) or ("", {}))
     run(fitted, tmp_path)
     expected, before = drawn[0], len(reads)
-    monkeypatch.setattr(evaluate, "_scene", lambda *given: replace(SCENE(*given), step=int(expected.time.size) * 3))
+    monkeypatch.setattr(scoring, "_scene", lambda *given: replace(SCENE(*given), step=0))
     run(fitted, tmp_path)
-    (step,) = {window.start[0] for window, _ in reads[before:] if window.shape[0] == 1}
     grid = Reader.open(fitted.at("cube")).grid
-    assert grid.time[step] == expected.time[0]
-    for name in ("target", "land", "part", "held_out"):
-        np.testing.assert_array_equal(getattr(drawn[1], name), getattr(expected, name))
-    np.testing.assert_array_equal(expected.target[0], fitted.array("cube", TARGET)[step])
+    step = int(np.flatnonzero(grid.time == expected.date)[0])
+    again = [window for window, features in reads[before:] if features][before // 2 :]
+    assert step > 0
+    assert all(window.start[0] <= step < window.stop[0] for window in again)
+    assert drawn[1].date == expected.date
+    assert drawn[1].planes.keys() == expected.planes.keys()
+    for name, plane in expected.planes.items():
+        np.testing.assert_array_equal(drawn[1].planes[name], plane)
+    np.testing.assert_array_equal(expected.planes["target"], fitted.array("cube", TARGET)[step])
 
 
 def run(scored, place, section=None, **other):
@@ -221,9 +224,7 @@ def test_a_killed_rerun_is_not_taken_for_the_run_before(fitted, tmp_path, withou
         with pytest.raises(KeyboardInterrupt):
             run(fitted, tmp_path)
     with pytest.raises(StoreError, match=r"evaluation is not whole: .* Run that step again"):
-        fitted.but(root=tmp_path / "filled").filled(
-            **fitted.inputs("cube", "land", "model"), evaluation=f"{tmp_path}/evaluation"
-        )
+        origin_of(f"{tmp_path}/evaluation")
     run(fitted, tmp_path)
     assert origin_of(f"{tmp_path}/evaluation")["step"] == "evaluate"
 

@@ -8,7 +8,7 @@ Technometrics 53), large enough to be taken for independent of each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.cube.windows import Window
-from lstfill.evaluate.scores import totals
+from lstfill.evaluate.grouping import Grouping, added
 
 Triple = tuple[int, int, int]
 
@@ -40,7 +40,7 @@ class PairedTest(TypedDict):
     """
 
     difference_k: float
-    interval_k: tuple[float, float] | None
+    interval_k: list[float] | None
     p: float
     blocks: int
     n: int
@@ -53,7 +53,7 @@ class Paired:
     Attributes:
         total: model less rival in each block of the cube, in K ``(blocks,)``.
         n: cells of each block ``(blocks,)``.
-        groups: for each break-down the sum of differences and the number of cells of its groups ``(2, labels)``.
+        groups: number of cells and sum of differences in the groups of each break-down ``(2, groups)``.
     """
 
     total: NDArray[np.float64]
@@ -62,11 +62,7 @@ class Paired:
 
     @classmethod
     def of(
-        cls,
-        difference: NDArray[np.floating],
-        block: NDArray[np.integer],
-        blocks: int,
-        codes: Mapping[str, tuple[NDArray[np.integer], int]] | None = None,
+        cls, difference: NDArray[np.floating], block: NDArray[np.integer], blocks: int, grouping: Grouping | None = None
     ) -> Self:
         """Sums over the cells of one window.
 
@@ -74,17 +70,15 @@ class Paired:
             difference: the model's absolute error less the rival's in K ``(n,)``, finite.
             block: the block of each cell ``(n,)``.
             blocks: number of blocks of the cube.
-            codes: for each break-down the group of each cell ``(n,)`` and the number of groups.
+            grouping: the groups of the cells.
         """
-        groups = {
-            name: np.stack([totals(difference, code, size), totals(None, code, size)])
-            for name, (code, size) in (codes or {}).items()
-        }
-        return cls(totals(difference, block, blocks), np.bincount(block, minlength=blocks), groups)
+        # Of no cells at all, bincount makes integers, weights or not.
+        total = np.bincount(block, difference, blocks).astype(np.float64)
+        groups = {} if grouping is None else grouping.tables(difference)
+        return cls(total, np.bincount(block, minlength=blocks), groups)
 
     def __add__(self, other: Self) -> Self:
-        groups = {name: sums + other.groups[name] for name, sums in self.groups.items()}
-        return type(self)(self.total + other.total, self.n + other.n, groups)
+        return type(self)(self.total + other.total, self.n + other.n, added(self.groups, other.groups))
 
     def test(self) -> PairedTest | None:
         """The paired test; None where no cell is shared."""
@@ -93,7 +87,7 @@ class Paired:
 
     def group(self, name: str) -> list[tuple[float | None, int]]:
         """For each group of a break-down the mean difference in K, None of no cell, and the number of cells."""
-        total, n = self.groups[name]
+        n, total = self.groups[name]
         return [(t / m if m else None, round(m)) for t, m in zip(total.tolist(), n.tolist(), strict=True)]
 
 
@@ -177,13 +171,13 @@ def _flipped(total: NDArray[np.float64], flips: NDArray[np.integer]) -> NDArray[
     return sums
 
 
-def _interval(total: NDArray[np.floating], n: NDArray[np.integer]) -> tuple[float, float]:
+def _interval(total: NDArray[np.floating], n: NDArray[np.integer]) -> list[float]:
     generator, means = np.random.default_rng(_SEED), []
     for draws in _pieces(len(total)):
         drawn = generator.integers(0, len(total), (draws, len(total)))
         means.append(total[drawn].sum(axis=1) / n[drawn].sum(axis=1))
     low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
-    return float(low), float(high)
+    return [float(low), float(high)]
 
 
 def _pieces(blocks: int) -> Iterator[int]:

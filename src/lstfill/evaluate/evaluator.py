@@ -1,196 +1,117 @@
-"""Scores a model chunk by chunk: on the test part and on held-out gaps, in groups, beside baselines.
+"""Scores models chunk by chunk: on the test part and on held-out gaps, in groups, beside baselines, against each other.
 
 Run it over windows twice: once to sum the visible values by date (``DateSums``), once to score (``score_chunk``). A
 window that does not hold all times needs to be told what lies beyond it (``Series``). The tallies of all windows add
-up to one, whose ``result`` and ``figure_fields`` the report shows.
+up to one (``lstfill.evaluate.tally``).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.cube.flags import SourceFlag
-from lstfill.cube.geometry import LATITUDE_BANDS_DEG, cos_lat
-from lstfill.errors import ConfigError, DataError
+from lstfill.cube.geometry import cos_lat
 from lstfill.evaluate.baselines import BASELINES, DateSums, View, available
-from lstfill.evaluate.groups import LABELS, SIZES, gap_size, gap_size_class, group_codes
+from lstfill.evaluate.comparison import Blocks, Paired
+from lstfill.evaluate.grouping import Grouping
+from lstfill.evaluate.groups import LABELS, gap_size, gap_size_class, group_codes
+from lstfill.evaluate.intervals import Intervals
+from lstfill.evaluate.outliers import Outliers
 from lstfill.evaluate.pictures import Pictures
-from lstfill.evaluate.scores import Scores, Sums
-from lstfill.evaluate.visible import SCORED_SETS, ScoredSet, sets_of, visible_for
-from lstfill.model.spread import MIN_RESIDUALS, Spread
-from lstfill.split.blocks import Part
+from lstfill.evaluate.scores import Sums
+from lstfill.evaluate.tally import ModelTally, SetTally, Tally
+from lstfill.evaluate.visible import ScoredSet, scored_cells, sets_of, truth_of, visible_for
+from lstfill.model.calibration import LEVELS
 
 if TYPE_CHECKING:
     from lstfill.config import Evaluate
     from lstfill.cube.chunk import Chunk
+    from lstfill.evaluate.estimates import Estimate
     from lstfill.evaluate.land import LandCells
     from lstfill.evaluate.series import Beyond
 
-Cells = tuple[NDArray[np.intp], ...]
-Sight = tuple[NDArray[np.float64], "Beyond | None"]
-"""What baselines see of the cube outside of a window: the mean of each date, and the series' other values."""
+Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class SetTally:
-    """What is known of one set of scored cells.
+class Terms:
+    """What all windows are scored by.
 
     Attributes:
-        sums: of the model, on the grid of groups.
-        baselines: by name, of the cells of ``sums`` that the baseline predicts too.
-        pictures: distributions of the model's predictions and residuals.
+        config: baselines and groups.
+        date_sums: sums by date over the whole cube.
+        blocks: what a paired test takes for independent.
     """
 
-    sums: Sums
-    baselines: dict[str, Sums]
-    pictures: Pictures
-
-    def __add__(self, other: Self) -> Self:
-        baselines = {name: sums + other.baselines[name] for name, sums in self.baselines.items()}
-        return type(self)(self.sums + other.sums, baselines, self.pictures + other.pictures)
+    config: Evaluate
+    date_sums: DateSums
+    blocks: Blocks
 
 
 @dataclass(frozen=True)
-class Tally:
-    """The evaluation of any number of windows; tallies add up, in any order up to rounding.
+class Cells:
+    """The scored cells of one set in one window.
 
     Attributes:
-        sets: by name, ``test`` and, where values were held out, ``held_out_gaps``.
-        flags: number of cells by ``SourceFlag``, ``(2, 4)``: all cells, land cells.
+        index: along time, lat and lon of the window, each ``(n,)``.
+        flat: the same, flattened ``(n,)``.
+        at_land: flat index among the land cells side by side ``(n,)``.
+        observed: what is observed there ``(n,)`` in K.
+        weight: cosine of latitude ``(n,)``.
+        block: block of the paired tests ``(n,)``.
+        grouping: groups of each cell.
     """
 
-    sets: dict[ScoredSet, SetTally]
-    flags: NDArray[np.int64]
+    index: tuple[Index, Index, Index]
+    flat: Index
+    at_land: Index
+    observed: NDArray[np.floating]
+    weight: NDArray[np.float64]
+    block: Index
+    grouping: Grouping
 
-    def __add__(self, other: Self) -> Self:
-        return type(self)({name: part + other.sets[name] for name, part in self.sets.items()}, self.flags + other.flags)
-
-    def best_set(self) -> ScoredSet:
-        """The set that spread and pictures are made from: held-out gaps where there are enough, else the test part.
-
-        Raises:
-            DataError: nothing at all could be scored.
-        """
-        n = {name: part.sums.n for name, part in self.sets.items()}
-        if not any(n.values()):
-            issue = f"no cell has both an observation and a prediction ({n}): check that the features have values"
-            raise DataError("evaluation", [issue + " where the target is observed, or choose another split.seed"])
-        return "held_out_gaps" if n.get("held_out_gaps", 0) >= MIN_RESIDUALS or not n["test"] else "test"
-
-    def spread(self) -> Spread:
-        """Residual spread by latitude band: the root mean square about zero, because a bias is part of the error.
-
-        Raises:
-            DataError: nothing at all could be scored.
-        """
-        source = self.best_set()
-        sums = self.sets[source].sums
-        bands = sums.along(list(LABELS).index("latitude"))
-        return Spread(
-            edges_deg=tuple(float(edge) for edge in LATITUDE_BANDS_DEG),
-            std_k=tuple(_root(band.mean_square()) for band in bands),
-            n=tuple(band.n for band in bands),
-            overall_k=math.sqrt(sums.mean_square() or 0.0),
-            source=source,
+    def where(self, known: NDArray[np.bool_]) -> Cells:
+        """Some of the cells."""
+        if known.all():
+            return self
+        steps, rows, columns = self.index
+        return Cells(
+            index=(steps[known], rows[known], columns[known]),
+            flat=self.flat[known],
+            at_land=self.at_land[known],
+            observed=self.observed[known],
+            weight=self.weight[known],
+            block=self.block[known],
+            grouping=self.grouping.where(known),
         )
-
-    def result(self, target: str, groups: Sequence[str]) -> dict[str, Any]:
-        """The evaluation as the report, MLflow and the summary take it: plain values, None where nothing was scored.
-
-        Args:
-            target: name of the variable.
-            groups: break-downs to give, of ``lstfill.evaluate.groups.LABELS``; groups without any cell are left out.
-
-        Raises:
-            DataError: nothing at all could be scored.
-        """
-        names = list(self.sets["test"].baselines)
-        return {
-            "target": target,
-            "unit": "K",
-            "scores": self._scores({name: part.sums for name, part in self.sets.items()}),
-            "baselines": {b: self._scores({name: p.baselines[b] for name, p in self.sets.items()}) for b in names},
-            "groups": {group: self._group(group) for group in LABELS if group in groups},
-            "spread": self.spread().to_dict(),
-            "flags": {**_named(self.flags[0]), "land": _named(self.flags[1])},
-        }
-
-    def map_step(self, time: NDArray[np.datetime64], map_date: str | None = None) -> int:
-        """Position of the date to draw: the one nearest to a wish, or the one with the most scored cells.
-
-        Args:
-            time: dates of the cube ``(time,)``.
-            map_date: an ISO date.
-
-        Raises:
-            ConfigError: the wish is no date or lies outside the cube.
-        """
-        if map_date is None:
-            return int(np.argmax(sum(part.pictures.per_date for part in self.sets.values())))
-        return nearest_step(time, map_date)
-
-    def figure_fields(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> dict[str, Any]:
-        """Arrays of ``FigureData`` that come from scoring, by name: density, residuals and the coarse error map."""
-        return self.sets[self.best_set()].pictures.figure_fields(lat, lon)
-
-    def _scores(self, sums: Mapping[ScoredSet, Sums]) -> dict[str, Scores | None]:
-        return {name: sums[name].scores() if name in sums else None for name in SCORED_SETS}
-
-    def _group(self, group: str) -> dict[str, dict[str, Scores | None]]:
-        """Scores of each label of a break-down; the size of a gap says nothing of test cells, which lie in none."""
-        axis = list(LABELS).index(group)
-        sets = [name for name in self.sets if (name, group) != ("test", "gap_size")]
-        parts = {name: self.sets[name].sums.along(axis) for name in sets}
-        rows = [{name: part[k] for name, part in parts.items() if part[k].n} for k in range(SIZES[axis])]
-        return {label: self._scores(row) for label, row in zip(LABELS[group], rows, strict=True) if row}
-
-
-def nearest_step(time: NDArray[np.datetime64], map_date: str) -> int:
-    """Position of the date nearest to a wish.
-
-    Args:
-        time: dates of the cube ``(time,)``.
-        map_date: an ISO date.
-
-    Raises:
-        ConfigError: the wish is no date or lies outside the cube.
-    """
-    wish, last = _date(map_date), time.astype("datetime64[D]")
-    if not last[0] <= wish <= last[-1]:
-        message = f"map_date {map_date!r} lies outside the cube, {last[0]} to {last[-1]}"
-        raise ConfigError(f"evaluate: {message}: choose a date inside, or leave it out")
-    return int(np.argmin(np.abs(last - wish)))
 
 
 def score_chunk(
     chunk: Chunk,
     land: LandCells,
-    predicted: NDArray[np.floating],
+    estimates: Mapping[ScoredSet, Mapping[str, Estimate]],
     flag: NDArray[np.uint8],
-    config: Evaluate,
-    date_sums: DateSums,
+    terms: Terms,
     beyond: Mapping[ScoredSet, Beyond] | None = None,
 ) -> Tally:
     """Scores the predictions of one window.
 
-    A cell is scored where it could be filled: on land, with a finite prediction. ``test`` scores the
+    A cell is scored where the model that fills could fill it: on land, with a finite prediction. ``test`` scores the
     visible cells of the test part against the target, ``held_out_gaps`` the held-out cells against the truth, or
-    against the target where no truth is given. A baseline is scored on those of them that it predicts too; its ``n``
-    says how many.
+    against the target where no truth is given. Another model and a baseline are scored on those of them that they
+    predict too; their ``n`` says how many.
 
     Args:
         chunk: a window, with the split and what is held out.
         land: its land cells side by side; off the land nothing is filled and nothing scored.
-        predicted: the model's values at the land cells ``(time, n, 1)`` in K, observed ones too.
+        estimates: by scored set what each model says, the one that fills first.
         flag: ``SourceFlag`` of the land cells ``(time, n, 1)``.
-        config: baselines and groups.
-        date_sums: sums by date over the whole cube.
+        terms: what all windows are scored by.
         beyond: what the series of the land cells show outside of the window (``Series``), by scored set.
 
     Raises:
@@ -201,8 +122,8 @@ def score_chunk(
         raise ValueError(f"the window holds {held} of {all_steps} steps: baselines in time need all of them")
     scored = {}
     for name in sets_of(chunk.held_out is not None):
-        sight = (date_sums.means(name), None if beyond is None else beyond[name])
-        scored[name] = _score_set(name, chunk, land, predicted, config, sight)
+        outside = None if beyond is None else beyond[name]
+        scored[name] = _score_set(name, chunk, land, estimates[name], terms, outside)
     return Tally(scored, _flags(chunk, flag))
 
 
@@ -210,72 +131,101 @@ def _score_set(
     name: ScoredSet,
     chunk: Chunk,
     land: LandCells,
-    predicted: NDArray[np.floating],
-    config: Evaluate,
-    sight: Sight,
+    estimates: Mapping[str, Estimate],
+    terms: Terms,
+    beyond: Beyond | None,
 ) -> SetTally:
-    truth = _observed(name, land.chunk)
-    scored = np.flatnonzero(_scored(name, land.chunk) & np.isfinite(truth) & np.isfinite(predicted))
-    steps, place = np.divmod(scored, max(len(land.rows), 1))
-    cells = (steps, land.rows[place], land.columns[place])
-    values, observed, weight = predicted.take(scored), truth.take(scored), cos_lat(chunk.lat)[cells[1]]
-    in_gaps = name == "held_out_gaps" and "gap_size" in config.groups and len(observed) > 0
-    classes = _gap_classes(chunk, cells) if in_gaps else None
-    series, column = _distinct(place, len(land.rows))
-    view = _view(name, land.take(series).chunk, series, sight)
-    rivals = _score_baselines(view, (steps, column), (observed, weight), config.baselines)
+    main = next(iter(estimates.values()))
+    cells = _cells(name, chunk, land, main.value, terms)
+    values = main.value.take(cells.at_land)
+    off = np.abs(values.astype(np.float64) - cells.observed)
+    models = {}
+    for rival, estimate in estimates.items():
+        models[rival] = _score_model(estimate, cells, None if estimate is main else off, len(terms.blocks))
     return SetTally(
-        Sums.of(values, observed, weight, group_codes(chunk, cells, classes), SIZES),
-        rivals,
-        Pictures.of(values, observed, cells, chunk.window, chunk.shape),
+        models,
+        _score_baselines(name, land, cells, off, terms, beyond),
+        Pictures.of(values, cells.observed, cells.index, chunk.window, chunk.shape),
+        Outliers.of(values, cells.observed, cells.index, chunk.window),
     )
 
 
-def _distinct(place: NDArray[np.intp], n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _cells(name: ScoredSet, chunk: Chunk, land: LandCells, predicted: NDArray[np.floating], terms: Terms) -> Cells:
+    truth = truth_of(land.chunk, name)
+    scored = np.flatnonzero(scored_cells(land.chunk, name) & np.isfinite(truth) & np.isfinite(predicted))
+    steps, place = np.divmod(scored, max(len(land.rows), 1))
+    index = (steps, land.rows[place], land.columns[place])
+    return Cells(
+        index=index,
+        flat=np.ravel_multi_index(index, chunk.window.shape),
+        at_land=scored,
+        observed=truth.take(scored),
+        weight=cos_lat(chunk.lat)[index[1]],
+        block=terms.blocks.at(index, chunk.window),
+        grouping=_grouping(name, chunk, index, terms.config),
+    )
+
+
+def _grouping(name: ScoredSet, chunk: Chunk, index: tuple[Index, ...], config: Evaluate) -> Grouping:
+    in_gaps = name == "held_out_gaps" and "gap_size" in config.groups and len(index[0]) > 0
+    classes = gap_size_class(gap_size(chunk.land[None] & ~chunk.visible(), index)) if in_gaps else None
+    codes = zip(LABELS.items(), group_codes(chunk, index, classes), strict=True)
+    return Grouping.of(
+        {group: (code, len(labels)) for (group, labels), code in codes if group in config.groups}, len(index[0])
+    )
+
+
+def _score_model(estimate: Estimate, cells: Cells, main_off: NDArray[np.float64] | None, blocks: int) -> ModelTally:
+    """Scores a model, and against the one that fills unless it is that."""
+    predicted = estimate.value.take(cells.at_land)
+    known = np.isfinite(predicted)
+    predicted, cells = predicted[known], cells.where(known)
+    error = predicted.astype(np.float64) - cells.observed
+    intervals = paired = None
+    if estimate.half_widths is not None:
+        half = estimate.half_widths(cells.flat) if len(error) else np.zeros((len(LEVELS), 0))
+        intervals = Intervals.of(error, half, cells.grouping)
+    if main_off is not None:
+        paired = Paired.of(main_off[known] - np.abs(error), cells.block, blocks, cells.grouping)
+    return ModelTally(Sums.of(predicted, cells.observed, cells.weight, cells.grouping), intervals, paired)
+
+
+def _score_baselines(
+    name: ScoredSet,
+    land: LandCells,
+    cells: Cells,
+    main_off: NDArray[np.float64],
+    terms: Terms,
+    beyond: Beyond | None,
+) -> dict[str, ModelTally]:
+    """Scores baselines one after the other, so that only one prediction is held; of the series with scored cells."""
+    steps, place = np.divmod(cells.at_land, max(len(land.rows), 1))
+    series, column = _distinct(place, len(land.rows))
+    chunk = land.take(series).chunk
+    outside = None if beyond is None else beyond.take(series)
+    view = View(chunk, visible_for(chunk, name), terms.date_sums.means(name), outside)
+    tallies = {}
+    for baseline in available(terms.config.baselines, land.chunk):
+        predicted = BASELINES[baseline](view)[steps, column, 0] if len(steps) else np.zeros(0)
+        tallies[baseline] = _score_baseline(predicted, cells, main_off, len(terms.blocks))
+    return tallies
+
+
+def _score_baseline(
+    predicted: NDArray[np.floating], cells: Cells, main_off: NDArray[np.float64], blocks: int
+) -> ModelTally:
+    known = np.isfinite(predicted)
+    predicted, observed = predicted[known], cells.observed[known]
+    difference = main_off[known] - np.abs(predicted.astype(np.float64) - observed)
+    sums = Sums.of(predicted, observed, cells.weight[known])
+    return ModelTally(sums, paired=Paired.of(difference, cells.block[known], blocks))
+
+
+def _distinct(place: Index, n: int) -> tuple[Index, Index]:
     """The places below n that occur, and where among them each one stands: ``numpy.unique`` without its sort."""
     occurs = np.zeros(n, bool)
     occurs[place] = True
     return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[place]
-
-
-def _view(name: ScoredSet, chunk: Chunk, place: NDArray[np.intp], sight: Sight) -> View:
-    means, beyond = sight
-    return View(chunk, visible_for(chunk, name), means, None if beyond is None else beyond.take(place))
-
-
-def _score_baselines(
-    view: View,
-    cells: tuple[NDArray[np.intp], NDArray[np.intp]],
-    truth: tuple[NDArray[np.floating], NDArray[np.float64]],
-    names: Sequence[str],
-) -> dict[str, Sums]:
-    """Scores baselines one after the other, so that only one prediction is held; of the series with scored cells."""
-    names = available(names, view.chunk)
-    if not len(cells[0]):
-        return {name: Sums.zeros() for name in names}
-    return {name: _score_where_finite(BASELINES[name](view)[*cells, 0], *truth) for name in names}
-
-
-def _score_where_finite(
-    predicted: NDArray[np.floating], observed: NDArray[np.floating], weight: NDArray[np.float64]
-) -> Sums:
-    known = np.isfinite(predicted)
-    return Sums.of(predicted[known], observed[known], weight[known])
-
-
-def _scored(name: ScoredSet, chunk: Chunk) -> NDArray[np.bool_]:
-    nowhere = np.zeros(chunk.target.shape, bool)
-    if name == "held_out_gaps":
-        return nowhere if chunk.held_out is None else chunk.held_out & chunk.land[None]
-    return nowhere if chunk.part is None else (chunk.part == Part.TEST) & chunk.visible()
-
-
-def _observed(name: ScoredSet, chunk: Chunk) -> NDArray[np.floating]:
-    return chunk.target if name == "test" or chunk.truth is None else chunk.truth
-
-
-def _gap_classes(chunk: Chunk, cells: Cells) -> NDArray[np.int8]:
-    return gap_size_class(gap_size(chunk.land[None] & ~chunk.visible(), cells))
 
 
 def _flags(chunk: Chunk, flag: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -285,18 +235,3 @@ def _flags(chunk: Chunk, flag: NDArray[np.uint8]) -> NDArray[np.int64]:
     sea[SourceFlag.OBSERVED] = np.count_nonzero(np.isfinite(chunk.target)) - land[SourceFlag.OBSERVED]
     sea[SourceFlag.NOT_FILLABLE] = chunk.target.size - flag.size - sea[SourceFlag.OBSERVED]
     return np.stack([land + sea, land])
-
-
-def _named(counts: NDArray[np.int64]) -> dict[str, int]:
-    return dict(zip(SourceFlag.meanings(), counts.tolist(), strict=True))
-
-
-def _root(square: float | None) -> float | None:
-    return None if square is None else math.sqrt(square)
-
-
-def _date(text: str) -> np.datetime64:
-    try:
-        return np.datetime64(text, "D")
-    except ValueError:
-        raise ConfigError(f"evaluate: map_date {text!r} is not a date: write it like 2002-05-21") from None

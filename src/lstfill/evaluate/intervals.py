@@ -9,13 +9,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lstfill.evaluate.scores import totals
+from lstfill.evaluate.grouping import Grouping, added
+from lstfill.model.calibration import INTERVAL, LEVELS
 
-LEVELS = (0.5, 0.683, 0.8, 0.9, 0.95)
-"""Nominal shares of the central intervals that are counted."""
-NOMINAL = 0.9
-"""The level whose intervals are broken down by group."""
-_NOMINAL_AT = LEVELS.index(NOMINAL)
+_NOMINAL_AT = LEVELS.index(INTERVAL)
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Intervals:
     Attributes:
         levels: for each of ``LEVELS`` the number of observed values inside, and the sum of widths in K ``(2, levels)``.
         total: of the 90 % interval: cells, observed values inside, sum of widths and of interval scores in K ``(4,)``.
-        groups: the same for the groups of each break-down ``(4, labels)``.
+        groups: the same in the groups of each break-down ``(4, groups)``.
     """
 
     levels: NDArray[np.float64]
@@ -34,32 +31,25 @@ class Intervals:
 
     @classmethod
     def of(
-        cls,
-        error: NDArray[np.floating],
-        half_widths: NDArray[np.floating],
-        codes: Mapping[str, tuple[NDArray[np.integer], int]] | None = None,
+        cls, error: NDArray[np.floating], half_widths: NDArray[np.floating], grouping: Grouping | None = None
     ) -> Self:
         """Counts cells of one window; those without an interval are left out.
 
         Args:
             error: predicted minus observed ``(n,)`` in K.
             half_widths: of the central interval at each of ``LEVELS`` ``(levels, n)`` in K, NaN where there is none.
-            codes: for each break-down the group of each cell ``(n,)`` and the number of groups.
+            grouping: the groups of the cells.
         """
         known = np.isfinite(half_widths).all(axis=0)
         off = np.abs(np.asarray(error, np.float64))[known]
         half = np.asarray(half_widths, np.float64)[:, known]
         levels = np.stack([np.count_nonzero(off <= half, axis=1), 2 * half.sum(axis=1)])
         statistics = _statistics(off, half[_NOMINAL_AT])
-        groups = {
-            name: np.stack([totals(values, code[known], size) for values in statistics])
-            for name, (code, size) in (codes or {}).items()
-        }
-        return cls(levels, np.array([values.sum() for values in statistics]), groups)
+        groups = {} if grouping is None else grouping.where(known).tables(*statistics)
+        return cls(levels, np.array([off.size, *(values.sum() for values in statistics)], np.float64), groups)
 
     def __add__(self, other: Self) -> Self:
-        groups = {name: sums + other.groups[name] for name, sums in self.groups.items()}
-        return type(self)(self.levels + other.levels, self.total + other.total, groups)
+        return type(self)(self.levels + other.levels, self.total + other.total, added(self.groups, other.groups))
 
     def result(self, labels: Mapping[str, tuple[str, ...]]) -> dict[str, Any] | None:
         """Coverage, width and score of the 90 % interval, over all and by group, and the share inside by level.
@@ -89,7 +79,7 @@ class Intervals:
 
 def _statistics(off: NDArray[np.float64], half: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     outside = np.maximum(off - half, 0)
-    return [np.ones_like(off), (outside == 0).astype(float), 2 * half, 2 * half + 2 / (1 - NOMINAL) * outside]
+    return [(outside == 0).astype(float), 2 * half, 2 * half + 2 / (1 - INTERVAL) * outside]
 
 
 def _named(sums: NDArray[np.float64]) -> dict[str, Any]:

@@ -22,34 +22,42 @@ class LandCells:
             longitude: that is NaN. The window is the one they were taken from.
         rows: index of each cell along lat in its window ``(n,)``.
         columns: index of each cell along lon in its window ``(n,)``.
+        grid: rows and columns of the window.
     """
 
     chunk: Chunk
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
+    grid: tuple[int, int]
 
     @classmethod
     def of(cls, chunk: Chunk) -> Self:
         """All land cells of a window, in the order of the window."""
         rows, columns = np.nonzero(chunk.land)
         cells = _taken(chunk, rows * chunk.land.shape[1] + columns)
-        return cls(dataclasses.replace(cells, lat=chunk.lat[rows], lon=np.full(1, np.nan)), rows, columns)
+        return cls(
+            dataclasses.replace(cells, lat=chunk.lat[rows], lon=np.full(1, np.nan)), rows, columns, chunk.land.shape
+        )
 
     def take(self, place: NDArray[np.intp]) -> Self:
         """Some of the cells, by their place ``(n,)``."""
         cells = dataclasses.replace(_taken(self.chunk, place), lat=self.chunk.lat[place])
-        return type(self)(cells, self.rows[place], self.columns[place])
+        return type(self)(cells, self.rows[place], self.columns[place], self.grid)
+
+    def of_window(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What an array of the window ``(time, lat, lon)`` holds at the cells ``(time, n, 1)``."""
+        return _series(values, self.rows * self.grid[1] + self.columns)
 
 
 def _taken(chunk: Chunk, place: NDArray[np.intp]) -> Chunk:
     """Series by their place in the flattened ``(lat, lon)``; coordinates are left to the caller."""
 
     def of(values: NDArray[Any]) -> NDArray[Any]:
-        series: NDArray[Any] = values.reshape(len(values), -1).take(place, axis=1)
-        return series[..., None]
+        return _series(values, place)
 
     return dataclasses.replace(
         chunk,
+        covariates={},
         target=of(chunk.target),
         features={name: of(values) for name, values in chunk.features.items()},
         land=np.ones((len(place), 1), bool),
@@ -57,3 +65,8 @@ def _taken(chunk: Chunk, place: NDArray[np.intp]) -> Chunk:
         held_out=None if chunk.held_out is None else of(chunk.held_out),
         truth=None if chunk.truth is None else of(chunk.truth),
     )
+
+
+def _series(values: NDArray[Any], place: NDArray[np.intp]) -> NDArray[Any]:
+    series: NDArray[Any] = values.reshape(len(values), -1).take(place, axis=1)
+    return series[..., None]

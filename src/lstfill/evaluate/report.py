@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from lstfill.cube.flags import SourceFlag
-from lstfill.cube.geometry import band_labels
-from lstfill.evaluate.figures import SETS, FigureData, day, figures, words
+from lstfill.evaluate.charts import SETS, words
+from lstfill.evaluate.figures import FigureData, day, figures
+from lstfill.model.calibration import LEVELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,15 +30,22 @@ GROUP_TITLES = {
     "latitude": "latitude band",
     "season": "season (calendar months)",
     "gap_size": "size of the gap in cells",
+    "distance": "distance to the nearest observation of the date, in cells",
+    "days": "days to the nearest observation of the cell",
 }
 
 _CLEAR_SKY = (
     "Filled values are clear-sky equivalents: what the surface would have without the cloud above it. The surface "
     "under a real cloud is often cooler by day and warmer by night."
 )
-_SPREAD = (
-    "The uncertainty is a spread over a latitude band, not an estimate for the single cell; neighbouring errors go "
-    "together, so the error of an average does not fall with the root of the number of cells."
+_UNCERTAINTY = (
+    "The uncertainty is that of a single filled value. Neighbouring errors go together, so the error of an average "
+    "does not fall with the root of the number of cells. It contains neither the difference between clear and cloudy "
+    "sky nor what extrapolation adds."
+)
+_OUTLIERS = (
+    "The largest errors are not always the model's: an observation far below the prediction, often with others near "
+    "it, is what an undetected cloud looks like. Such values are scored like all others, and spoil RMSE more than MAE."
 )
 _IN_TABLE = ("asked", "reached", "bands")
 
@@ -98,8 +106,10 @@ def render(
         captions=_captions(data, evaluation),
         pictures=pictures(figures(data, evaluation)) if drawn is None else drawn,
         coverage=coverage(evaluation["flags"]),
-        spread=_spread(evaluation["spread"]),
-        spread_source=SETS.get(evaluation["spread"]["source"], f"{evaluation['spread']['source']} cells"),
+        compared={name: side_by_side(evaluation, name) for name in SETS},
+        rivals=list(evaluation["rivals"]),
+        levels=LEVELS,
+        outlier_note=_OUTLIERS,
         shares=_shares(run["split_report"]),
         share_parts=list(run["split_report"].get("asked", {})),
         split_facts=list(_facts({key: of for key, of in run["split_report"].items() if key not in _IN_TABLE})),
@@ -121,7 +131,32 @@ def verdict(evaluation: Mapping[str, Any]) -> str:
         return f"{start}; no baseline was scored beside it."
     best = min(errors, key=lambda key: errors[key])
     beside = f"the best baseline, {words(best).lower()} ({errors[best]:.2f} K)"
-    return f"{start}, {_compared(scores['mae_k'], errors[best])} {beside}."
+    return f"{start}, {_compared(scores['mae_k'], errors[best])} {beside}.{_held(evaluation, name)}"
+
+
+def _held(evaluation: Mapping[str, Any], scored: str) -> str:
+    """How many values the intervals hold, where there are intervals."""
+    intervals = evaluation["intervals"].get(scored)
+    return f" Its 90 % intervals hold {100 * intervals['coverage_90']:.0f} % of the values." if intervals else ""
+
+
+def side_by_side(evaluation: Mapping[str, Any], scored: str) -> list[dict[str, Any]]:
+    """Rows of the comparison: the model that fills, the other models, the baselines.
+
+    Args:
+        evaluation: the scores.
+        scored: the set of cells; no rows if it was not scored.
+    """
+    if not evaluation["scores"].get(scored):
+        return []
+    models = {evaluation["model"]: evaluation, **evaluation["rivals"]}
+    rows = [
+        {"name": name, "scores": of["scores"][scored], "intervals": of["intervals"].get(scored)}
+        for name, of in models.items()
+    ]
+    rows += [{"name": n, "scores": of.get(scored), "intervals": None} for n, of in evaluation["baselines"].items()]
+    tests = evaluation["paired"].get(scored) or {}
+    return [{**row, "test": tests.get(row["name"]), "main": row["name"] == evaluation["model"]} for row in rows]
 
 
 def _best_set(evaluation: Mapping[str, Any]) -> tuple[str, str]:
@@ -234,12 +269,6 @@ def count_of(number: int) -> str:
     return f"{number:,}".replace(",", "\u2009")
 
 
-def _spread(spread: Mapping[str, Any]) -> list[dict[str, Any]]:
-    bands = band_labels(spread["edges_deg"])
-    rows = zip(bands, spread["std_k"], spread["n"], strict=True)
-    return [{"band": band, "std_k": std, "n": n} for band, std, n in rows if n]
-
-
 def _shares(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows of the table of the split: what was asked, what was reached, and each latitude band."""
     rows = {name: report[name] for name in ("asked", "reached") if name in report} | dict(report.get("bands", {}))
@@ -261,7 +290,7 @@ def _facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def _captions(data: FigureData, evaluation: Mapping[str, Any]) -> dict[str, str]:
-    scored = SETS.get(evaluation["spread"]["source"], "scored cells")
+    scored = SETS[evaluation["scored"]]
     return {
         "feature": "The first feature the target is learned from. The line is the coast of the land mask.",
         "target": "The target as observed. Grey is land without a value.",
@@ -269,9 +298,13 @@ def _captions(data: FigureData, evaluation: Mapping[str, Any]) -> dict[str, str]
         + ("" if data.held_out is None else " Black: observed values hidden from everything before scoring."),
         "filled": "Observed and filled values in the colours of the map of observations. Grey could not be filled.",
         "source": "Where each value comes from. Extrapolated: a feature lies outside the range trained on.",
-        "uncertainty": "Of filled values only. Grey is observed, or could not be filled.",
+        "uncertainty": "Standard uncertainty of filled values only. Grey is observed, or could not be filled.",
         "error": f"Mean of predicted minus observed over all dates on {scored}; white is zero, grey was not scored.",
-        "comparison": "The model beside what it must beat.",
+        "error_uncertainty": "The two should agree by eye: where the map on the right is bright, errors on the left "
+        "are large, if not in every cell. Scored cells of the date only.",
+        "comparison": "The model that fills first, then the other models and the baselines.",
+        "by_gap": "The harder the gap, the larger the error; each model on the cells that it predicts.",
+        "reliability": "Below the dashed line intervals are too narrow, above it too wide.",
         "scatter": "Number of cells on a logarithmic scale; the dashed line is equality.",
         "residuals": f"Distribution of predicted minus observed on {scored}.",
         "loss": "The ring marks the epoch whose weights were kept.",
@@ -281,9 +314,12 @@ def _captions(data: FigureData, evaluation: Mapping[str, Any]) -> dict[str, str]
 def notes(run: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
     """What these scores say and what they do not."""
     split = run["config"].get("split", {})
-    facts = [_CLEAR_SKY, _note_on_gaps(evaluation), _note_on_split(split), _SPREAD]
+    facts = [_CLEAR_SKY, _note_on_gaps(evaluation), _note_on_split(split), _UNCERTAINTY]
     if evaluation["flags"].get("extrapolated"):
-        facts.append("Extrapolated values rest on features outside the range trained on: treat them with care.")
+        facts.append(
+            "Extrapolated values rest on features outside the range trained on, or on no observation near them: their "
+            "uncertainty is that of other values, so treat them with care."
+        )
     return facts
 
 

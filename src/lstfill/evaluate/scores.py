@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Self, TypedDict
+from dataclasses import dataclass, field
+from typing import Self, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from lstfill.evaluate.grouping import Grouping, added
 
 # Observations are summed as differences from this temperature: squares of 300 K would cost r2 its digits.
 REFERENCE_K = 273.15
@@ -38,24 +40,20 @@ class Scores(TypedDict):
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums from which scores follow, for one group of cells or for a grid of groups.
-
-    Two sums of the same groups add up to the sums of all their cells, so that windows can be scored apart.
+    """Sums from which scores follow, over all cells and by group; two of the same break-downs add up.
 
     Attributes:
-        values: ``(2, 6, *groups)`` float64: plain and weighted, each of ``STATISTICS``.
+        values: ``(2, 6)`` float64: plain and weighted, each of ``STATISTICS``.
+        groups: the same for the groups of each break-down ``(2, 6, groups)``.
     """
 
     values: NDArray[np.float64]
+    groups: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @classmethod
-    def zeros(cls, groups: tuple[int, ...] = ()) -> Self:
-        """The sums of no cell.
-
-        Args:
-            groups: sizes of the grid of groups; empty for one group.
-        """
-        return cls(np.zeros((2, len(STATISTICS), *groups)))
+    def zeros(cls) -> Self:
+        """The sums of no cell."""
+        return cls(np.zeros((2, len(STATISTICS))))
 
     @classmethod
     def of(
@@ -63,49 +61,47 @@ class Sums:
         predicted: NDArray[np.floating],
         observed: NDArray[np.floating],
         weight: NDArray[np.floating],
-        group: tuple[NDArray[np.integer], ...] = (),
-        groups: tuple[int, ...] = (),
+        grouping: Grouping | None = None,
     ) -> Self:
-        """Sums over cells, each counted in its group.
+        """Sums over cells.
 
         Args:
             predicted: ``(n,)`` in K, finite.
             observed: ``(n,)`` in K, finite.
             weight: ``(n,)``, the cosine of latitude where cells stand for areas.
-            group: for each axis of the grid of groups the position of each cell ``(n,)``.
-            groups: sizes of the grid of groups.
+            grouping: the groups of the cells.
         """
-        place = np.ravel_multi_index(group, groups) if groups else None
         scale = np.asarray(weight, np.float64)
         plain = _statistics(predicted, observed)
-        sums = [[_summed(values, place, groups) for values in plain]]
-        sums.append([_summed(values * scale, place, groups) for values in plain])
-        return cls(np.array(sums, np.float64).reshape(2, len(STATISTICS), *groups))
+        # One weighted array at a time: twelve of millions of cells would be the peak of the scoring.
+        kinds = [
+            (_summed(values, grouping) for values in plain),
+            (_summed(values * scale, grouping) for values in plain),
+        ]
+        rows = [list(kind) for kind in kinds]
+        sums = np.array([[total for total, _ in row] for row in rows], np.float64)
+        names = () if grouping is None else grouping.sizes
+        return cls(sums, {name: np.array([[groups[name] for _, groups in row] for row in rows]) for name in names})
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(self.values + other.values)
+        return type(self)(self.values + other.values, added(self.groups, other.groups))
 
-    def along(self, axis: int) -> list[Self]:
-        """Sums of each group of one axis of the grid, over all other axes."""
-        kept = np.moveaxis(self.values, 2 + axis, 0)
-        return [type(self)(values) for values in kept]
+    def group(self, name: str) -> list[Self]:
+        """Sums of each group of a break-down."""
+        return [type(self)(values) for values in np.moveaxis(self.groups[name], -1, 0)]
 
     @property
     def n(self) -> int:
-        """Number of cells, over all groups."""
-        return round(float(self.values[0, 0].sum()))
-
-    def mean_square(self) -> float | None:
-        """Mean of the squared error over all groups, unweighted, in K²; None without cells."""
-        return float(self.values[0, 3].sum()) / self.n if self.n else None
+        """Number of cells."""
+        return round(float(self.values[0, 0]))
 
     def scores(self) -> Scores:
-        """Scores over all groups: MAE, RMSE, bias (predicted minus observed) in K, and r2.
+        """Scores: MAE, RMSE, bias (predicted minus observed) in K, and r2.
 
         r2 is 1 - SSE / SST, with SST about the mean of the observations (Nash and Sutcliffe 1970): unlike a squared
         correlation it punishes a bias, and is negative where the mean of the observations would predict better.
         """
-        plain, weighted = self.values.reshape(2, len(STATISTICS), -1).sum(axis=-1)
+        plain, weighted = self.values
         return {**_scores(plain), "n": self.n, "weighted": _scores(weighted)}
 
 
@@ -122,27 +118,15 @@ def score(predicted: ArrayLike, observed: ArrayLike, weight: ArrayLike = 1.0) ->
     return Sums.of(*(a[both] for a in arrays)).scores()
 
 
-def totals(values: NDArray[np.floating] | None, group: NDArray[np.integer], groups: int) -> NDArray[np.float64]:
-    """Sum of the values of each group ``(groups,)``; without values, the number of cells.
-
-    Args:
-        values: ``(n,)``.
-        group: the group of each value ``(n,)``.
-        groups: number of groups.
-    """
-    # Of no cells at all, bincount makes integers, weights or not.
-    return np.bincount(group, values, groups).astype(np.float64)
-
-
 def _statistics(predicted: NDArray[np.floating], observed: NDArray[np.floating]) -> list[NDArray[np.float64]]:
     error = np.asarray(predicted, np.float64) - observed
     level = np.asarray(observed, np.float64) - REFERENCE_K
     return [np.ones_like(error), error, np.abs(error), error**2, level, level**2]
 
 
-def _summed(values: NDArray[np.float64], place: NDArray[np.intp] | None, groups: tuple[int, ...]) -> Any:
-    """Sum of all values, or of those in each group by their place in the flattened grid of groups."""
-    return values.sum() if place is None else np.bincount(place, values, math.prod(groups))
+def _summed(values: NDArray[np.float64], grouping: Grouping | None) -> tuple[float, dict[str, NDArray[np.float64]]]:
+    """Sum of all values, and of those in each group."""
+    return float(values.sum()), {} if grouping is None else grouping.totals(values)
 
 
 def _scores(sums: NDArray[np.float64]) -> WeightedScores:

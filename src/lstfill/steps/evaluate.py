@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import logging
-import math
-import operator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from lstfill import compute
 from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Evaluate, Tracking
-from lstfill.cube import Window, column_windows
 from lstfill.errors import ConfigError, DataError
-from lstfill.steps import models
-from lstfill.steps import reader as reader_of
+from lstfill.steps import models, scoring
+from lstfill.steps.contenders import Contender
 from lstfill.steps.provenance import (
     begin,
     describe,
@@ -34,17 +26,10 @@ from lstfill.storage import objects, stores
 from lstfill.storage.address import join
 
 if TYPE_CHECKING:
-    from lstfill.compute.engine import Engine
-    from lstfill.cube import Chunk
-    from lstfill.evaluate.baselines import DateSums
-    from lstfill.evaluate.evaluator import Tally
     from lstfill.evaluate.figures import FigureData
-    from lstfill.evaluate.scene import Piece, Scene
-    from lstfill.evaluate.series import Series
+    from lstfill.evaluate.tally import Tally
     from lstfill.model import Model
-    from lstfill.steps.reader import Grid
-
-    Scored = tuple[Tally, list[Piece]]
+    from lstfill.steps.scoring import Drawn
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +78,10 @@ def run(
     _refuse_date(evaluate, reader)
     begin(output)
     with compute.cluster(cluster or Cluster()) as engine:
-        tally, drawn = _tally(engine, reader, fitted, evaluate)
+        tally, drawn = scoring.score(engine, reader, {fitted.name: Contender(fitted)}, evaluate)
     scores = tally.result(reader.target, evaluate.groups)
+    scores["outliers"] = tally.outliers(reader.grid.time, reader.grid.lat, reader.grid.lon)
+    scores["gate"] = None
     objects.put_json(join(output, SCORES), scores)
     page, figures = _report(reader, fitted, tally, drawn, scores, model)
     objects.put_bytes(join(output, REPORT), page.encode())
@@ -103,7 +90,6 @@ def run(
         "scores": scores["scores"],
         "baselines": scores["baselines"],
         "report": join(output, REPORT),
-        "spread": scores["spread"],
     }
     inputs = {"cube": cube, "land": land, "parts": parts, "model": model}
     provenance = describe("evaluate", section=evaluate, inputs=inputs, facts=facts)
@@ -122,117 +108,14 @@ def _refuse_other_split(model: str, parts: str) -> None:
 
 def _refuse_date(evaluate: Evaluate, reader: Reader) -> None:
     """A wish that cannot be drawn is refused before anything is scored."""
-    from lstfill.evaluate.evaluator import nearest_step
+    from lstfill.evaluate.tally import nearest_step
 
     if evaluate.map_date is not None:
         nearest_step(reader.grid.time, evaluate.map_date)
 
 
-def _tally(engine: Engine, reader: Reader, fitted: Model, evaluate: Evaluate) -> tuple[Tally, Chunk]:
-    """Scores all windows, and gathers the cells that the maps draw: of the date that will have most scored cells.
-
-    Where features are missing it may be another date in the end, whose cells are then read by themselves.
-    """
-    columns, grid = _columns(reader.grid), reader.grid
-    sums = _sums_by_date(engine, reader, evaluate, columns)
-    scene = _scene(grid, evaluate, sums)
-    score = functools.partial(_score, reader, fitted, evaluate, sums, scene)
-    tally, pieces = functools.reduce(_together, engine.map(score, columns))
-    step = tally.map_step(grid.time, evaluate.map_date)
-    if step != scene.step:
-        scene = replace(scene, step=step)
-        date = [Window((step, *first.start[1:]), (step + 1, *first.stop[1:])) for first, *_ in columns]
-        pieces = list(itertools.chain(*engine.map(functools.partial(_pieces, reader, scene), date)))
-    return tally, scene.joined(pieces, grid.time, grid.lat, grid.lon)
-
-
-def _columns(grid: Grid) -> list[list[Window]]:
-    """Windows that read each chunk once, those of the same cells together, in the order of time."""
-    dates = min(grid.chunks[0], grid.shape[0])
-    # Scoring holds some 70 bytes a cell: half of what others take, unless that would cut a chunk in two.
-    cells = min(reader_of.COLUMN_CELLS, max(reader_of.COLUMN_CELLS // 2, math.prod(grid.chunks)))
-    boxes = column_windows((dates, *grid.shape[1:]), grid.chunks, cells)
-    starts = range(0, grid.shape[0], dates)
-    return [
-        [Window((start, *box.start[1:]), (min(start + dates, grid.shape[0]), *box.stop[1:])) for start in starts]
-        for box in boxes
-    ]
-
-
-def _scene(grid: Grid, evaluate: Evaluate, sums: DateSums) -> Scene:
-    from lstfill.evaluate.evaluator import nearest_step
-    from lstfill.evaluate.maps import Grid as Drawing
-    from lstfill.evaluate.scene import Scene
-
-    drawing = Drawing.of(grid.lat, grid.lon)
-    step = nearest_step(grid.time, evaluate.map_date) if evaluate.map_date else int(sums.to_score.argmax())
-    return Scene(step, np.sort(drawing.rows), np.sort(drawing.columns))
-
-
-def _together(one: Scored, other: Scored) -> Scored:
-    return one[0] + other[0], [*one[1], *other[1]]
-
-
-def _sums_by_date(engine: Engine, reader: Reader, evaluate: Evaluate, columns: list[list[Window]]) -> DateSums:
-    """Sums of the target by date, from a pass of its own that reads nothing but the target; only if they are wanted."""
-    from lstfill.evaluate.baselines import DateSums
-
-    if "date_mean" not in evaluate.baselines:
-        return DateSums.zeros(reader.grid.shape[0])
-    windows = itertools.chain.from_iterable(columns)
-    return functools.reduce(operator.add, engine.map(functools.partial(_date_sums, reader), windows))
-
-
-def _date_sums(reader: Reader, window: Window) -> DateSums:
-    from lstfill.evaluate.baselines import DateSums
-
-    return DateSums.of(_target(reader, window))
-
-
-def _target(reader: Reader, window: Window) -> Chunk:
-    """All that a baseline sees of a window but features."""
-    return replace(reader, truth=None).chunk(window, features=False)
-
-
-def _score(
-    reader: Reader, model: Model, evaluate: Evaluate, sums: DateSums, scene: Scene, column: list[Window]
-) -> Scored:
-    """Scores the windows of one column, and cuts out of them what the maps draw."""
-    series = _series(reader, column) if len(column) > 1 else None
-    scored = []
-    for window in column:
-        chunk = reader.chunk(window)
-        scored.append((_score_window(chunk, model, evaluate, sums, series), scene.cut(chunk)))
-    return functools.reduce(_together, scored)
-
-
-def _series(reader: Reader, column: list[Window]) -> Series:
-    from lstfill.evaluate.land import LandCells
-    from lstfill.evaluate.series import Series
-    from lstfill.evaluate.visible import sets_of
-
-    back_in_time = (LandCells.of(_target(reader, window)).chunk for window in reversed(column))
-    return Series(back_in_time, sets_of(reader.held_out))
-
-
-def _score_window(chunk: Chunk, model: Model, evaluate: Evaluate, sums: DateSums, series: Series | None) -> Tally:
-    from lstfill.evaluate.evaluator import score_chunk
-    from lstfill.evaluate.land import LandCells
-    from lstfill.predict import source_flags
-
-    land = LandCells.of(chunk)
-    predicted = model.predict(land.chunk).value
-    flag = source_flags(land.chunk, predicted, model.extrapolated(land.chunk))
-    beyond = None if series is None else series.beyond(land.chunk)
-    return score_chunk(chunk, land, predicted, flag, evaluate, sums, beyond)
-
-
-def _pieces(reader: Reader, scene: Scene, window: Window) -> list[Piece]:
-    return scene.cut(reader.chunk(window))
-
-
 def _report(
-    reader: Reader, fitted: Model, tally: Tally, drawn: Chunk, scores: dict[str, Any], model: str
+    reader: Reader, fitted: Model, tally: Tally, drawn: Drawn, scores: dict[str, Any], model: str
 ) -> tuple[str, dict[str, bytes]]:
     """The page, and the figures as PNG by name."""
     from lstfill.evaluate.figures import figures, lead_figure
@@ -244,33 +127,22 @@ def _report(
     return page, {**{name: picture.png for name, picture in encoded.items()}, "before_after": png(lead_figure(data))}
 
 
-def _figure_data(reader: Reader, fitted: Model, tally: Tally, drawn: Chunk, model: str) -> FigureData:
+def _figure_data(reader: Reader, fitted: Model, tally: Tally, drawn: Drawn, model: str) -> FigureData:
     """The maps of one date, and what scoring has gathered."""
     from lstfill.evaluate.figures import FigureData
     from lstfill.evaluate.maps import Grid as Drawing
-    from lstfill.predict import fill
 
     lat, lon = Drawing.of(reader.grid.lat, reader.grid.lon).centres
-    filled = fill(drawn, fitted, tally.spread())
-    name, feature = next(iter(drawn.features.items()))
-    if drawn.part is None:
-        raise ValueError("the reader has no split")
+    feature = next(iter(reader.features), "")
     return FigureData(
-        date=drawn.time[0],
+        date=drawn.date,
         lat=lat,
         lon=lon,
-        land=drawn.land,
-        feature_name=name,
-        feature=feature[0],
-        target=drawn.target[0],
-        part=drawn.part[0],
-        held_out=None if drawn.held_out is None else drawn.held_out[0],
-        filled=filled.value[0],
-        flag=filled.flag[0],
-        uncertainty=filled.uncertainty[0],
+        feature_name=feature,
         history=history_of(model),
-        feature_unit=fitted.card.units[name],
+        feature_unit=fitted.card.units[feature] if feature else "",
         target_name=reader.target,
+        **drawn.planes,
         **tally.figure_fields(reader.grid.lat, reader.grid.lon),
     )
 
@@ -308,6 +180,6 @@ def _log(tracking: Tracking, model: str, scores: dict[str, Any], page: str, figu
 
     facts = refuse_foreign(model, "train", "the model")["facts"]
     with open_run(resolve_uri(tracking, None), tracking.experiment, "evaluate", run_id=facts["run_id"]) as active:
-        active.log_metrics({key: scores[key] for key in ("scores", "baselines", "groups")})
+        active.log_metrics({key: scores[key] for key in ("scores", "baselines", "groups", "intervals", "paired")})
         active.log_json(scores, SCORES)
         active.log_files({REPORT: page, **{f"figures/{name}.png": png for name, png in figures.items()}})
