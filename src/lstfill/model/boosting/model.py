@@ -80,6 +80,7 @@ class BoostingModel(TileModel):
             trees=int(values.n_iter_),
             mae_k=float(error[check].mean()),
         )
+        return None
 
     def predict(self, chunk: Chunk) -> Prediction:
         """Predicts the land cells of a tile that are not visible; NaN elsewhere, and where nothing is visible at all.
@@ -153,9 +154,7 @@ def _samples(rows: list[_Rows]) -> tuple[Samples, NDArray[np.float64]]:
     if not (part == Part.TRAIN).any():
         raise DataError(
             "the tiles to learn from",
-            [
-                "nothing of the train part is visible where artificial gaps are cut: raise split.train or take more dates"
-            ],
+            ["no visible value of the train part where artificial gaps are cut: take more dates or a larger box"],
         )
     doubt = np.concatenate([of.doubt for of in rows])
     error = np.concatenate([of.error for of in rows])
