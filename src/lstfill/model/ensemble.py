@@ -121,12 +121,12 @@ class EnsembleModel(TileModel):
             StoreError: there is no whole model in the directory, or a member is missing.
         """
         card, weights = read_model(directory)
-        members = {name: registry.load(directory / PLACE / name) for name in card.parameters["weights"]}
+        members = {name: registry.load(directory / PLACE / name) for name in card.parameters["member_weights"]}
         return cls(card, weights, members)
 
     def _weights(self, chunk: Chunk) -> Array:
         """Weight of each member at each cell ``(members, time, lat, lon)``: one a date."""
-        by_class = self.card.parameters["weights_by_missing"]
+        by_class = self.card.parameters["member_weights_by_missing"]
         table = np.array([list(by_class[label].values()) for label in LABELS[CLASS]])
         of_date = table[share_missing(chunk, np.arange(len(chunk.time)) * chunk.land.size)].T
         return np.broadcast_to(of_date[:, :, None, None], (len(of_date), *chunk.target.shape)).copy()
@@ -237,8 +237,8 @@ def _told(errors: Errors | None, names: list[str]) -> dict[str, Any]:
         return dict(zip(names, values.tolist(), strict=True))
 
     told: dict[str, Any] = {
-        "weights": named(overall),
-        "weights_by_missing": {label: named(of) for label, of in zip(LABELS[CLASS], by_class, strict=True)},
+        "member_weights": named(overall),
+        "member_weights_by_missing": {label: named(of) for label, of in zip(LABELS[CLASS], by_class, strict=True)},
     }
     if errors is not None:
         mixed = np.abs((errors.error * by_class[errors.share]).sum(axis=1)).mean()
