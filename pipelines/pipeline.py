@@ -59,7 +59,7 @@ def lstfill(
     train_alias: str = "",
     train_options: dict = {},
     evaluate_baselines: list = ["feature", "date_mean", "cell_mean", "temporal_interpolation"],
-    evaluate_groups: list = ["latitude", "season", "gap_size"],
+    evaluate_groups: list = ["latitude", "season", "gap_size", "distance", "days"],
     evaluate_map_date: str = "",
     evaluate_options: dict = {},
     predict_zarr_format: str = "source",

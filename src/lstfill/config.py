@@ -210,7 +210,7 @@ class Train(Section):
 
 
 Baseline = Literal["feature", "date_mean", "cell_mean", "temporal_interpolation"]
-Group = Literal["latitude", "season", "gap_size"]
+Group = Literal["latitude", "season", "gap_size", "distance", "days"]
 
 
 class Gate(Section):
@@ -231,7 +231,9 @@ class Evaluate(Section):
         ["feature", "date_mean", "cell_mean", "temporal_interpolation"],
         description="what the model must beat, scored on the same cells",
     )
-    groups: list[Group] = Field(["latitude", "season", "gap_size"], description="break-downs of the scores")
+    groups: list[Group] = Field(
+        ["latitude", "season", "gap_size", "distance", "days"], description="break-downs of the scores"
+    )
     map_date: Maybe[str] = Field(
         None, description="date of the report's maps; null takes the one with the most scored cells"
     )

@@ -20,11 +20,12 @@ from lstfill.evaluate.baselines import BASELINES, DateSums, View
 from lstfill.evaluate.comparison import Blocks
 from lstfill.evaluate.estimates import Estimate
 from lstfill.evaluate.evaluator import Terms, score_chunk
-from lstfill.evaluate.groups import GAP_SIZE_LABELS, gap_size
 from lstfill.evaluate.land import LandCells
 from lstfill.evaluate.scores import score
 from lstfill.evaluate.tally import Tally
 from lstfill.evaluate.visible import visible_for
+from lstfill.gaps import LABELS as GAPS
+from lstfill.gaps import gap_size
 from lstfill.model.calibration import LEVELS
 from lstfill.predict import SourceFlag, source_flags
 from lstfill.split.blocks import Part
@@ -220,7 +221,7 @@ def test_groups_equal_masked_scores_and_labels_come_in_natural_order():
                 same(row, expected(chunk, scored, value, mask))
     for group, labels in wanted.items():
         assert list(groups[group]) == [label for label in labels if label in groups[group]]
-    assert set(groups["gap_size"]) <= set(GAP_SIZE_LABELS)
+    assert set(groups["gap_size"]) <= set(GAPS["gap_size"])
 
 
 def test_groups_that_are_not_asked_for_are_absent():
@@ -366,7 +367,7 @@ def test_the_result_is_plain_and_has_the_schema_of_the_report():
     assert result["model"] == "line"
     assert list(result["scores"]) == ["test", "held_out_gaps"]
     assert list(result["scores"]["test"]) == ["mae_k", "rmse_k", "bias_k", "r2", "n", "weighted"]
-    assert list(result["groups"]) == ["latitude", "season", "gap_size"]
+    assert list(result["groups"]) == ["latitude", "season", "gap_size", "distance", "days"]
     assert list(result["baselines"]) == CONFIG.baselines
 
 

@@ -1,78 +1,84 @@
-"""Groups of cells against flood fills and calendars written out by hand."""
+"""Groups of scored cells against what surrounds them."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from lstfill.cube import Chunk, Window
-from lstfill.evaluate.groups import GAP_SIZE_LABELS, LABELS, SIZES, gap_size, gap_size_class, group_codes
+from lstfill.evaluate.groups import LABELS, group_codes, labels_of
+from lstfill.evaluate.land import LandCells
+from lstfill.evaluate.series import Series
+from lstfill.gaps import surroundings
+
+ALL = tuple(LABELS)
 
 
-def flood_fill_sizes(gap):
-    """The same by walking from cell to cell."""
-    sizes = np.zeros(gap.shape, np.int64)
-    for t in range(gap.shape[0]):
-        seen = np.zeros(gap.shape[1:], bool)
-        for start in zip(*np.nonzero(gap[t]), strict=True):
-            if seen[start]:
-                continue
-            region, stack = [], [start]
-            seen[start] = True
-            while stack:
-                y, x = stack.pop()
-                region.append((y, x))
-                for b, a in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
-                    inside = 0 <= b < gap.shape[1] and 0 <= a < gap.shape[2]
-                    if inside and gap[t, b, a] and not seen[b, a]:
-                        seen[b, a] = True
-                        stack.append((b, a))
-            for y, x in region:
-                sizes[t, y, x] = len(region)
-    return sizes
+@pytest.fixture(scope="module")
+def chunk():
+    """Ten dates of a coast, half of it visible, and some of that held out."""
+    rng, shape = np.random.default_rng(0), (10, 6, 40)
+    time = np.datetime64("2001-02-01", "ns") + np.cumsum(rng.integers(1, 30, 10)) * np.timedelta64(1, "D")
+    target = np.where(rng.random(shape) < 0.5, 280.0, np.nan)
+    land = rng.random(shape[1:]) < 0.7
+    held_out = (rng.random(shape) < 0.3) & np.isfinite(target)
+    lat, lon = np.linspace(75, -45, 6), np.linspace(0, 9, 40)
+    return Chunk(Window((0, 0, 0), shape), shape, time, lat, lon, target, {}, land, held_out=held_out)
 
 
-@settings(max_examples=60, deadline=None)
-@given(arrays(bool, st.tuples(*[st.integers(1, 7)] * 3)))
-def test_gap_sizes_equal_a_flood_fill(gap):
-    np.testing.assert_array_equal(gap_size(gap), flood_fill_sizes(gap))
+def at_land(chunk, cells):
+    """Flat index among the land cells of cells of a window."""
+    land = LandCells.of(chunk)
+    return np.flatnonzero(land.of_window(cells)[..., 0])
 
 
-def test_sizes_of_some_cells_are_those_of_all():
-    gap = np.random.default_rng(0).random((3, 9, 8)) < 0.6
-    cells = np.nonzero(~gap | (np.arange(8) > 4))
-    np.testing.assert_array_equal(gap_size(gap, cells), gap_size(gap)[cells])
+def test_groups_are_the_surroundings_of_the_cells(chunk):
+    held = chunk.held_out & chunk.land
+    found = group_codes("held_out_gaps", chunk, LandCells.of(chunk), at_land(chunk, held), ALL)
+    expected = surroundings(chunk, np.flatnonzero(held), ALL)
+    assert list(found) == ["latitude", "season", "gap_size", "distance", "days"]
+    for name, (codes, n) in found.items():
+        assert n == len(LABELS[name])
+        np.testing.assert_array_equal(codes, expected[name], err_msg=name)
 
 
-def test_corners_and_dates_do_not_join_gaps():
-    gap = np.array([[[1, 0], [0, 1]], [[1, 1], [0, 1]]], bool)
-    assert gap_size(gap).tolist() == [[[1, 0], [0, 1]], [[3, 3], [0, 3]]]
+def test_windows_of_some_dates_know_the_days_of_all(chunk):
+    whole = group_codes(
+        "held_out_gaps", chunk, LandCells.of(chunk), at_land(chunk, chunk.held_out & chunk.land), ["days"]
+    )
+
+    def window(start, stop):
+        steps = slice(start, stop)
+        return dataclasses.replace(
+            chunk,
+            window=Window((start, 0, 0), (stop, 6, 40)),
+            time=chunk.time[steps],
+            target=chunk.target[steps],
+            held_out=chunk.held_out[steps],
+        )
+
+    windows = [window(0, 3), window(3, 4), window(4, 10)]
+    series = Series((LandCells.of(of).chunk for of in reversed(windows)), ["held_out_gaps"])
+    pieces = []
+    for of in windows:
+        land = LandCells.of(of)
+        beyond = series.beyond(land.chunk)["held_out_gaps"]
+        cells = at_land(of, of.held_out & of.land)
+        pieces.append(group_codes("held_out_gaps", of, land, cells, ["days"], beyond)["days"][0])
+    np.testing.assert_array_equal(np.concatenate(pieces), whole["days"][0])
 
 
-@pytest.mark.parametrize(
-    ("size", "label"),
-    [(1, "1-9"), (9, "1-9"), (10, "10-99"), (99, "10-99"), (100, "100-999"), (999, "100-999"), (1000, "1000-9999"),
-     (9999, "1000-9999"), (10000, ">=10000"), (9_000_000, ">=10000")],
-)  # fmt: skip
-def test_gap_size_classes_are_named_by_their_bounds(size, label):
-    assert GAP_SIZE_LABELS[gap_size_class(np.array([size]))[0]] == label
+def test_test_cells_lie_in_no_gap(chunk):
+    cells = at_land(chunk, chunk.visible())
+    found = group_codes("test", chunk, LandCells.of(chunk), cells, ALL)
+    assert list(labels_of("test", ALL)) == ["latitude", "season"]
+    assert list(labels_of("held_out_gaps", ["days", "season"])) == ["season", "days"]
+    assert set(found["latitude"][0]) == {1, 2, 3, 4, 5}
+    assert not any(found[name][0].any() for name in ("gap_size", "distance", "days"))
 
 
-def test_codes_name_the_band_and_the_calendar_season_of_each_cell():
-    time = pd.date_range("2001-02-01", periods=12, freq="MS").to_numpy()
-    lat, lon = np.array([75.0, 10.0, -45.0]), np.array([5.0, 6.0])
-    shape = (12, 3, 2)
-    chunk = Chunk(Window((0, 0, 0), shape), shape, time, lat, lon, np.zeros(shape), {}, np.ones((3, 2), bool))
-    cells = np.nonzero(np.ones(shape, bool))
-    bands, seasons, classes = group_codes(chunk, cells, None)
-    assert bands.shape == seasons.shape == classes.shape == (72,)
-    named = [LABELS["latitude"][k] for k in bands.reshape(shape)[0, :, 0]]
-    assert named == ["60N-90N", "0-30N", "60S-30S"]
-    expected = ["DJF", *["MAM"] * 3, *["JJA"] * 3, *["SON"] * 3, "DJF", "DJF"]
-    assert [LABELS["season"][k] for k in seasons.reshape(shape)[:, 2, 1]] == expected
-    assert set(classes) == {0}
-    assert tuple(len(labels) for labels in LABELS.values()) == SIZES == (6, 4, 5)
+def test_no_cells_have_no_groups(chunk):
+    found = group_codes("held_out_gaps", chunk, LandCells.of(chunk), np.zeros(0, np.intp), ALL)
+    assert [codes.shape for codes, _ in found.values()] == [(0,)] * 5

@@ -19,7 +19,7 @@ from lstfill.cube.geometry import cos_lat
 from lstfill.evaluate.baselines import BASELINES, DateSums, View, available
 from lstfill.evaluate.comparison import Blocks, Paired
 from lstfill.evaluate.grouping import Grouping
-from lstfill.evaluate.groups import LABELS, gap_size, gap_size_class, group_codes
+from lstfill.evaluate.groups import group_codes
 from lstfill.evaluate.intervals import Intervals
 from lstfill.evaluate.outliers import Outliers
 from lstfill.evaluate.pictures import Pictures
@@ -136,7 +136,7 @@ def _score_set(
     beyond: Beyond | None,
 ) -> SetTally:
     main = next(iter(estimates.values()))
-    cells = _cells(name, chunk, land, main.value, terms)
+    cells = _cells(name, chunk, land, main.value, terms, beyond)
     values = main.value.take(cells.at_land)
     off = np.abs(values.astype(np.float64) - cells.observed)
     models = {}
@@ -150,7 +150,14 @@ def _score_set(
     )
 
 
-def _cells(name: ScoredSet, chunk: Chunk, land: LandCells, predicted: NDArray[np.floating], terms: Terms) -> Cells:
+def _cells(
+    name: ScoredSet,
+    chunk: Chunk,
+    land: LandCells,
+    predicted: NDArray[np.floating],
+    terms: Terms,
+    beyond: Beyond | None,
+) -> Cells:
     truth = truth_of(land.chunk, name)
     scored = np.flatnonzero(scored_cells(land.chunk, name) & np.isfinite(truth) & np.isfinite(predicted))
     steps, place = np.divmod(scored, max(len(land.rows), 1))
@@ -162,16 +169,7 @@ def _cells(name: ScoredSet, chunk: Chunk, land: LandCells, predicted: NDArray[np
         observed=truth.take(scored),
         weight=cos_lat(chunk.lat)[index[1]],
         block=terms.blocks.at(index, chunk.window),
-        grouping=_grouping(name, chunk, index, terms.config),
-    )
-
-
-def _grouping(name: ScoredSet, chunk: Chunk, index: tuple[Index, ...], config: Evaluate) -> Grouping:
-    in_gaps = name == "held_out_gaps" and "gap_size" in config.groups and len(index[0]) > 0
-    classes = gap_size_class(gap_size(chunk.land[None] & ~chunk.visible(), index)) if in_gaps else None
-    codes = zip(LABELS.items(), group_codes(chunk, index, classes), strict=True)
-    return Grouping.of(
-        {group: (code, len(labels)) for (group, labels), code in codes if group in config.groups}, len(index[0])
+        grouping=Grouping.of(group_codes(name, chunk, land, scored, terms.config.groups, beyond), len(scored)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Groups that scores are broken down by: latitude band, season, and size of the gap a cell lies in."""
+"""Groups that scores are broken down by: latitude band, season, and what surrounds a cell of a gap."""
 
 from __future__ import annotations
 
@@ -7,33 +7,58 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lstfill import gaps
-from lstfill.cube.geometry import latitude_band, season
-from lstfill.gaps.surroundings import gap_size, gap_size_class
+from lstfill.gaps.surroundings import days_class
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from lstfill.cube.chunk import Chunk
+    from lstfill.evaluate.land import LandCells
+    from lstfill.evaluate.series import Beyond
+    from lstfill.evaluate.visible import ScoredSet
 
-__all__ = ["GAP_SIZE_LABELS", "LABELS", "SIZES", "gap_size", "gap_size_class", "group_codes"]
+    Codes = NDArray[np.integer]
 
-GAP_SIZE_LABELS = gaps.LABELS["gap_size"]
+OF_GAPS = ("gap_size", "distance", "days")
+"""Groups that say nothing of test cells: whole blocks of these are hidden for their score, which are no gaps."""
 # One axis of the grid of groups each, with the labels in natural order.
-LABELS = {name: gaps.LABELS[name] for name in ("latitude", "season", "gap_size")}
-SIZES = tuple(len(labels) for labels in LABELS.values())
+LABELS = {name: gaps.LABELS[name] for name in ("latitude", "season", *OF_GAPS)}
+
+
+def labels_of(scored: ScoredSet, groups: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Labels of the break-downs, of those asked for, that a set is broken down by."""
+    return {name: of for name, of in LABELS.items() if name in groups and (scored != "test" or name not in OF_GAPS)}
 
 
 def group_codes(
-    chunk: Chunk, cells: tuple[NDArray[np.intp], ...], gap_classes: NDArray[np.int8] | None
-) -> tuple[NDArray[np.integer], ...]:
-    """Position of some cells on each axis of the grid of groups ``SIZES``.
+    scored: ScoredSet,
+    chunk: Chunk,
+    land: LandCells,
+    at_land: NDArray[np.intp],
+    groups: Sequence[str],
+    beyond: Beyond | None = None,
+) -> dict[str, tuple[Codes, int]]:
+    """Group of some cells ``(n,)`` in each break-down that is asked for, and its number of groups.
 
     Args:
+        scored: the set that the cells are of; test cells all count in the first group of those of gaps.
         chunk: the window that the cells belong to.
-        cells: index of the cells along time, lat and lon, each ``(n,)``, as ``numpy.nonzero`` gives it.
-        gap_classes: class of the gap of each cell ``(n,)``; None where no gap is meant, all then count in the first.
+        land: its land cells.
+        at_land: flat index of the cells among them, ascending ``(n,)``.
+        groups: names of ``LABELS``.
+        beyond: what the series of the land cells show outside of the window.
     """
-    steps, rows, _ = cells
-    if gap_classes is None:
-        gap_classes = np.zeros(len(rows), np.int8)
-    return latitude_band(chunk.lat)[rows], season(chunk.time, chunk.lat)[steps, rows], gap_classes
+    steps, place = np.divmod(at_land, max(len(land.rows), 1))
+    cells = np.ravel_multi_index((steps, land.rows[place], land.columns[place]), chunk.window.shape)
+    found: dict[str, Codes] = {}
+    for name in (name for name in LABELS if name in groups):
+        if not at_land.size or name not in labels_of(scored, groups):
+            found[name] = np.zeros(at_land.size, np.int8)
+        elif name == "days":
+            seen = (np.nan, np.nan) if beyond is None else (beyond.before.day, beyond.after.day)
+            found[name] = days_class(land.chunk.visible(), land.chunk.time, at_land, *seen)
+        else:
+            found |= gaps.surroundings(chunk, cells, [name])
+    return {name: (codes, len(LABELS[name])) for name, codes in found.items()}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lstfill.cube.flags import SourceFlag
 from lstfill.errors import ConfigError, DataError
 from lstfill.evaluate.comparison import Paired
-from lstfill.evaluate.groups import LABELS
+from lstfill.evaluate.groups import LABELS, labels_of
 from lstfill.evaluate.intervals import Intervals
 from lstfill.evaluate.outliers import Outliers
 from lstfill.evaluate.pictures import Pictures
@@ -175,11 +175,6 @@ class Tally:
 
     def _baseline(self, name: str) -> dict[str, Scores | None]:
         return _scores({scored: part.baselines[name].sums for scored, part in self.sets.items()})
-
-
-def labels_of(scored: ScoredSet, groups: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Labels of the break-downs that a set is broken down by: the size of a gap says nothing of test cells."""
-    return {name: of for name, of in LABELS.items() if name in groups and (scored, name) != ("test", "gap_size")}
 
 
 def nearest_step(time: NDArray[np.datetime64], map_date: str) -> int:

@@ -27,9 +27,9 @@ FACTORS = {
     Reach.TILE: ("gap_size", "distance", "days", "missing", "season", "latitude"),
 }
 GROUPS = {Reach.CELL: ("latitude", "season"), Reach.PLACE: ("latitude", "season"), Reach.TILE: ("gap_size", "season")}
-PRIOR = 0.5
-"""Deviation of the logarithms of factors before anything is known: most are within a half and double."""
-ENOUGH_BLOCKS = 10.0
+PRIOR = 0.15
+"""Deviation of the logarithms of factors before anything is known."""
+ENOUGH_BLOCKS = 30.0
 """Blocks at which the quantile of a group counts as much as that of all."""
 ITERATIONS = 10
 FOLDS = 5
