@@ -53,6 +53,43 @@ def test_many_blocks_are_flipped_at_random_and_p_is_near_the_exact_one():
     assert paired_test(total, np.ones(18, int))["p"] == pytest.approx(exact, abs=4 * np.sqrt(exact / 9999))
 
 
+def scene(rng, dates=12, side=8, shared=1.0):
+    """Sums over blocks of 50 cells: a part that all blocks of a date share, and a part of their own."""
+    difference = shared * rng.normal(size=(dates, 1, 1)) + rng.normal(size=(dates, side, side))
+    return Paired(50 * difference, np.full(difference.shape, 50), {})
+
+
+def test_blocks_of_a_scene_whose_errors_go_together_are_joined():
+    rng = np.random.default_rng(7)
+    tests = [scene(rng).test() for _ in range(100)]
+    assert np.mean([test["blocks"] <= 12 * 4 for test in tests]) > 0.9
+    # As the blocks are, a third of these pairs would differ at 5 %.
+    assert np.mean([test["p"] < 0.05 for test in tests]) <= 0.1
+    apart = [paired_test(*(of.ravel() for of in (pair.total, pair.n))) for pair in (scene(rng) for _ in range(100))]
+    assert np.mean([test["p"] < 0.05 for test in apart]) > 0.2
+
+
+def test_blocks_that_are_independent_keep_most_of_their_power():
+    rng = np.random.default_rng(8)
+    better = [Paired(50 * rng.normal(-0.3, 1, (12, 8, 8)), np.full((12, 8, 8), 50), {}).test() for _ in range(20)]
+    assert np.mean([test["p"] < 0.05 for test in better]) > 0.9
+
+
+def test_joining_leaves_enough_blocks_for_a_test():
+    (test,) = [Paired(np.ones((1, 8, 8)) * np.arange(8), np.ones((1, 8, 8), int), {}).test()]
+    assert test["blocks"] >= comparison.FEWEST_BLOCKS
+    assert Paired(np.ones((3, 1, 1)), np.ones((3, 1, 1), int), {}).test()["blocks"] == 3
+
+
+def test_joined_blocks_hold_the_same_cells():
+    rng = np.random.default_rng(9)
+    total, n = rng.normal(size=(4, 5, 7)), rng.integers(0, 3, (4, 5, 7))
+    for sums, cells in comparison._joined(np.where(n > 0, total, 0), n):
+        assert sums.sum() == pytest.approx(np.where(n > 0, total, 0).sum())
+        assert cells.sum() == n.sum()
+        assert (cells > 0).all()
+
+
 def test_a_better_model_is_found_and_a_worse_one_is_not():
     rng, n = np.random.default_rng(3), np.full(40, 25)
     better = paired_test(25 * rng.normal(-0.2, 0.2, 40), n)
@@ -123,7 +160,7 @@ def test_windows_add_up_to_the_whole():
         return Paired.of(
             part,
             blocks.at(cells, window),
-            len(blocks),
+            blocks.grid,
             Grouping.of({"season": (group[window.slices][cells], 3)}, part.size),
         )
 
@@ -138,6 +175,6 @@ def test_windows_add_up_to_the_whole():
 
 def test_without_a_shared_cell_there_is_no_test():
     grouping = Grouping.of({"season": (np.zeros(0, int), 2)}, 0)
-    nothing = Paired.of(np.zeros(0), np.zeros(0, int), 4, grouping)
+    nothing = Paired.of(np.zeros(0), np.zeros(0, int), (1, 2, 2), grouping)
     assert nothing.test() is None
     assert nothing.group("season") == [(None, 0), (None, 0)]

@@ -23,7 +23,9 @@ def paired(by_season, cells=500, blocks=20, noise=0.05, seed=0, few=0):
     difference = np.asarray(by_season)[season] + noise * rng.normal(size=2 * cells)
     size = (np.arange(2 * cells) >= few).astype(int)
     difference[:few] += 3
-    return Paired.of(difference, block, blocks, Grouping.of({"season": (season, 2), "gap_size": (size, 2)}, size.size))
+    return Paired.of(
+        difference, block, (blocks, 1, 1), Grouping.of({"season": (season, 2), "gap_size": (size, 2)}, size.size)
+    )
 
 
 def test_the_first_gets_the_alias():
@@ -42,6 +44,11 @@ def test_a_better_model_gets_it_and_the_reason_has_the_figures():
     assert "on held-out gaps its MAE differs by -0.40" in decision.reason
     assert "version 3" in decision.reason
     assert "20 blocks, 1000 cells" in decision.reason
+
+
+def test_the_one_that_has_it_keeps_it():
+    assert gate.kept(RULE, "4").promoted
+    assert "already" in gate.kept(RULE, "4").reason
 
 
 @pytest.mark.parametrize("by_season", [(0.5, 0.3), (0.0, 0.0)])
@@ -71,7 +78,7 @@ def test_groups_that_were_not_asked_for_have_no_say():
 
 
 def test_test_cells_count_where_no_gaps_were_held_out():
-    nothing = Paired.of(np.zeros(0), np.zeros(0, int), 4)
+    nothing = Paired.of(np.zeros(0), np.zeros(0, int), (2, 2, 1))
     decision = gate.decide(RULE, "1", {"test": paired((-1, -1)), "held_out_gaps": nothing}, LABELS)
     assert decision.promoted
     assert "on test cells (no gaps were held out)" in decision.reason
@@ -79,7 +86,7 @@ def test_test_cells_count_where_no_gaps_were_held_out():
 
 
 def test_models_without_a_common_cell_are_not_compared():
-    decision = gate.decide(RULE, "7", {"test": Paired.of(np.zeros(0), np.zeros(0, int), 4)}, LABELS)
+    decision = gate.decide(RULE, "7", {"test": Paired.of(np.zeros(0), np.zeros(0, int), (2, 2, 1))}, LABELS)
     assert not decision.promoted
     assert decision.reason == ("not compared with version 7, which keeps the alias: no cell has a value of both models")
 

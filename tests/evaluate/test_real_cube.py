@@ -63,9 +63,10 @@ def test_every_held_out_value_falls_in_one_group_of_each_kind(evaluation):
     assert list(evaluation["groups"]["latitude"]) == ["30N-60N"]
 
 
-def test_the_line_is_surely_better_than_the_air_and_not_than_interpolation(evaluation):
+def test_eighteen_dates_leave_little_doubt_of_the_line_against_the_air_and_much_against_interpolation(evaluation):
     paired = evaluation["paired"]["held_out_gaps"]
-    assert paired["feature"]["p"] < 0.001
     assert paired["feature"]["difference_k"] == pytest.approx(2.55 - 3.40, abs=0.02)
+    assert paired["feature"]["p"] < 0.05
     assert paired["temporal_interpolation"]["p"] > 0.5
-    assert paired["temporal_interpolation"]["blocks"] > 50
+    # Errors of the scene go together: of 262 blocks of the split few remain.
+    assert {test["blocks"] for test in paired.values()} <= {8, 32}

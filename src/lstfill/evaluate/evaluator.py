@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lstfill.cube.flags import SourceFlag
 from lstfill.cube.geometry import cos_lat
 from lstfill.evaluate.baselines import BASELINES, DateSums, View, available
-from lstfill.evaluate.comparison import Blocks, Paired
+from lstfill.evaluate.comparison import Blocks, Paired, Triple
 from lstfill.evaluate.grouping import Grouping
 from lstfill.evaluate.groups import group_codes
 from lstfill.evaluate.intervals import Intervals
@@ -141,7 +141,7 @@ def _score_set(
     off = np.abs(values.astype(np.float64) - cells.observed)
     models = {}
     for rival, estimate in estimates.items():
-        models[rival] = _score_model(estimate, cells, None if estimate is main else off, len(terms.blocks))
+        models[rival] = _score_model(estimate, cells, None if estimate is main else off, terms.blocks.grid)
     return SetTally(
         models,
         _score_baselines(name, land, cells, off, terms, beyond),
@@ -173,7 +173,7 @@ def _cells(
     )
 
 
-def _score_model(estimate: Estimate, cells: Cells, main_off: NDArray[np.float64] | None, blocks: int) -> ModelTally:
+def _score_model(estimate: Estimate, cells: Cells, main_off: NDArray[np.float64] | None, blocks: Triple) -> ModelTally:
     """Scores a model, and against the one that fills unless it is that."""
     predicted = estimate.value.take(cells.at_land)
     known = np.isfinite(predicted)
@@ -205,12 +205,12 @@ def _score_baselines(
     tallies = {}
     for baseline in available(terms.config.baselines, land.chunk):
         predicted = BASELINES[baseline](view)[steps, column, 0] if len(steps) else np.zeros(0)
-        tallies[baseline] = _score_baseline(predicted, cells, main_off, len(terms.blocks))
+        tallies[baseline] = _score_baseline(predicted, cells, main_off, terms.blocks.grid)
     return tallies
 
 
 def _score_baseline(
-    predicted: NDArray[np.floating], cells: Cells, main_off: NDArray[np.float64], blocks: int
+    predicted: NDArray[np.floating], cells: Cells, main_off: NDArray[np.float64], blocks: Triple
 ) -> ModelTally:
     known = np.isfinite(predicted)
     predicted, observed = predicted[known], cells.observed[known]

@@ -48,6 +48,11 @@ def first(gate: Gate) -> Decision:
     return Decision(True, "first: no version had the alias", gate.model_dump())
 
 
+def kept(gate: Gate, current: str) -> Decision:
+    """The model has the alias already: it was evaluated before."""
+    return Decision(True, "it has the alias already, from an earlier evaluation", gate.model_dump(), current)
+
+
 def refused(gate: Gate, current: str, why: str) -> Decision:
     """The current model cannot be compared with, so it stays."""
     return Decision(
