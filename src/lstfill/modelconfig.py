@@ -36,7 +36,9 @@ class Calibration(Section):
     """Artificial gaps in what is visible, on whose errors the uncertainty rests; not the ones that scores rest on."""
 
     tiles: Positive = Field(48, description="most tiles that gaps are cut into, drawn evenly over latitude bands")
-    rounds: Positive = Field(4, description="times a tile is filled, each with gaps on another share of its dates")
+    rounds: Positive = Field(
+        4, description="times a tile is filled, each with gaps on another quarter of its dates; 16 suit a small cube"
+    )
     seed: Count = Field(0, description="seed of the draw of tiles and gaps")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ def artificial_gaps(
     seed: tuple[int, ...],
     part: int,
     parts: int,
-    missing: NDArray[np.bool_] | None = None,
+    aside: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Visible cells to hide on every ``parts``-th date ``(time, lat, lon)``.
 
@@ -31,52 +33,51 @@ def artificial_gaps(
         seed: of the draw; the same seed and the same visible cells give the same gaps.
         part: which dates: those whose index has this remainder.
         parts: number of parts that all dates are shared out to.
-        missing: cells of real gaps, whose shapes are taken ``(time, lat, lon)``; by default all land that is not
-            visible.
+        aside: cells that are out of sight for another reason than a gap, such as the test part ``(time, lat, lon)``.
     """
-    shapes = _over_sea(land & ~visible if missing is None else missing, land)
-    turns = _turns(shapes, land, len(visible), np.random.default_rng([*seed, parts]))
+    known = np.broadcast_to(land, visible.shape) if aside is None else land & ~aside
+    turns = _turns(visible, known, np.random.default_rng([*seed, parts]))
     generator = np.random.default_rng([*seed, part, parts])
     hidden = np.zeros_like(visible)
     for date in range(part, len(visible), parts):
         if visible[date].any():
             donors = np.roll(turns, -date)
-            hidden[date] = visible[date] & _shape(shapes, donors[donors != date], visible[date], generator)
+            shapes = (_shape(visible[donor], known[donor]) for donor in donors[donors != date][:_TRIES])
+            hidden[date] = visible[date] & _fitting(shapes, visible[date], generator)
     return hidden
 
 
-def _over_sea(shapes: NDArray[np.bool_], land: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Shapes that go on beyond the coast as at the nearest land: moved, they would leave out a sea of their own."""
-    from scipy import ndimage
-
-    if land.all() or not land.any():
-        return shapes
-    row, column = ndimage.distance_transform_edt(~land, return_distances=False, return_indices=True)
-    wide: NDArray[np.bool_] = shapes[:, row, column]
-    return wide
-
-
-def _turns(
-    shapes: NDArray[np.bool_], land: NDArray[np.bool_], dates: int, generator: np.random.Generator
-) -> NDArray[np.intp]:
-    """Which date gives its gap to which ``(dates,)``, those without gaps left out."""
-    share = np.count_nonzero(shapes & land, axis=(1, 2)) / max(1, np.count_nonzero(land))
-    donors = np.flatnonzero(share >= SHARE[0])
+def _turns(visible: NDArray[np.bool_], known: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.intp]:
+    """Which date gives its gap to which ``(time,)``, those without gaps left out."""
+    missing = np.count_nonzero(known & ~visible, axis=(1, 2))
+    donors = np.flatnonzero(missing > SHARE[0] * np.count_nonzero(known, axis=(1, 2)))
     if not donors.size:
         return donors
-    turns: NDArray[np.intp] = np.resize(generator.permutation(donors), dates)
+    turns: NDArray[np.intp] = np.resize(generator.permutation(donors), len(visible))
     return turns
 
 
-def _shape(
-    shapes: NDArray[np.bool_], donors: NDArray[np.intp], seen: NDArray[np.bool_], generator: np.random.Generator
+def _shape(visible: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is missing on a date, going on over the sea and what is unknown as at the nearest cell.
+
+    A shape that is moved would else leave out a sea of its own.
+    """
+    from scipy import ndimage
+
+    row, column = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    shape: NDArray[np.bool_] = ~visible[row, column]
+    return shape
+
+
+def _fitting(
+    shapes: Iterable[NDArray[np.bool_]], seen: NDArray[np.bool_], generator: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """A gap's shape ``(lat, lon)`` for one date: of the first donor whose gap fits."""
-    for donor in donors[:_TRIES]:
+    """The first shape, at one of a few places, that hides a fitting share of what is seen ``(lat, lon)``."""
+    for shape in shapes:
         for _ in range(_TRIES):
-            shape = _moved(shapes[donor], generator)
-            if SHARE[0] <= (shape & seen).sum() / seen.sum() <= SHARE[1]:
-                return shape
+            moved = _moved(shape, generator)
+            if SHARE[0] <= (moved & seen).sum() / seen.sum() <= SHARE[1]:
+                return moved
     return _half(seen.shape, generator)
 
 

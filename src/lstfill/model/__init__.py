@@ -17,7 +17,7 @@ from lstfill.model.card import Card
 from lstfill.model.conformal import fit_calibration
 from lstfill.model.linear import LinearModel
 from lstfill.model.registry import create, load, names
-from lstfill.model.residuals import Residuals, residuals_of
+from lstfill.model.residuals import Residuals, calibration_gaps, residuals_of
 
 __all__ = [
     "Axes",
@@ -34,6 +34,7 @@ __all__ = [
     "Tile",
     "TileSource",
     "TrainingView",
+    "calibration_gaps",
     "create",
     "fit_calibration",
     "load",

@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.cube.geometry import latitude_band, season
-from lstfill.gaps import LABELS, surroundings
+from lstfill.gaps import LABELS, artificial_gaps, surroundings
 from lstfill.split import Part
 
 if TYPE_CHECKING:
     from lstfill.cube import Chunk
     from lstfill.model.base import Axes, Model, Prediction, Tile
 
+PARTS = 4
+"""Shares of the dates that get gaps one after the other: a date is filled with three quarters of the others whole."""
+_STREAM = 76_100
+"""Other gaps than those that models learn from, of the same seed."""
 MOST = 4000
 """Residuals that are kept of one tile and round, evenly over dates and sizes of gaps: those of a date are alike."""
 SAMPLES = 20_000
@@ -59,6 +63,20 @@ class Residuals:
         """All rows of the pieces."""
         columns = zip(*([getattr(piece, of.name) for of in fields(cls)] for piece in pieces), strict=True)
         return cls(*(np.concatenate(of) for of in columns))
+
+
+def calibration_gaps(chunk: Chunk, seed: int, tile: int, turn: int) -> NDArray[np.bool_]:
+    """Cells to hide when a tile is filled for calibration ``(time, lat, lon)``.
+
+    Args:
+        chunk: the tile; of it the test part is out of sight.
+        seed: of the calibration.
+        tile: number of the tile.
+        turn: counts how often the tile is filled; after ``PARTS`` turns each date had gaps once, and gets others.
+    """
+    aside = None if chunk.part is None else chunk.part == Part.TEST
+    again, part = divmod(turn, PARTS)
+    return artificial_gaps(chunk.visible(), chunk.land, (_STREAM, seed, tile, again), part, PARTS, aside)
 
 
 def residuals_of(prediction: Prediction, tile: Tile, hidden: NDArray[np.bool_], model: Model) -> Residuals:
