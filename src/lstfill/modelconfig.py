@@ -57,7 +57,7 @@ class Harmonic(Section):
     """Annual harmonics and features for each cell."""
 
     harmonics: Count = Field(2, description="pairs of sine and cosine: 1 a year, 2 a year, and so on")
-    shrinkage: Annotated[float, Field(ge=0)] = Field(
+    shrinkage: Annotated[float, Field(gt=0)] = Field(
         10.0, description="observations of its own at which a cell counts as much as its neighbours do for it"
     )
 
@@ -66,16 +66,16 @@ class Boosting(Section):
     """One gradient boosting for all cells, on what a cell's neighbours in time and space show."""
 
     max_samples: Positive = Field(200_000, description="most samples of artificial gaps to learn from")
-    max_iter: Positive = Field(400, description="most trees; a validation part stops the fit early")
+    max_iter: Positive = Field(300, description="most trees; a validation part stops the fit early")
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(0.06, description="weight of each tree")
-    max_leaf_nodes: Annotated[int, Field(ge=2)] = Field(31, description="leaves of a tree")
-    min_samples_leaf: Positive = Field(40, description="samples a leaf")
+    max_leaf_nodes: Annotated[int, Field(ge=2)] = Field(15, description="leaves of a tree")
+    min_samples_leaf: Positive = Field(200, description="samples a leaf")
 
 
 class Local(Section):
     """Models of their own for each tile and date, on the other dates."""
 
-    dates: Positive = Field(60, description="most other dates that a date is predicted from")
+    patterns: Positive = Field(12, description="patterns that dates have in common, beside the mean of each cell")
     neighbours: Annotated[int, Field(ge=4)] = Field(24, description="nearest residuals that a cell is kriged from")
     folds: Annotated[int, Field(ge=2)] = Field(4, description="spatial blocks that models are weighed on")
     robust: bool = Field(True, description="far outliers of the residuals weigh less in the fits")

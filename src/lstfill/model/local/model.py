@@ -1,0 +1,31 @@
+"""The model ``local``: each date of a tile from the other dates, fitted where it is filled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from lstfill.model.base import Prediction
+from lstfill.model.local.fill import fill
+from lstfill.model.tiled import TileModel
+from lstfill.modelconfig import Local
+
+if TYPE_CHECKING:
+    from lstfill.cube import Chunk
+
+
+@dataclass
+class LocalModel(TileModel):
+    """Learns nothing beforehand: what is visible of a tile when it is filled is all that it uses."""
+
+    name: ClassVar[str] = "local"
+    fits_samples: ClassVar[bool] = False
+
+    def predict(self, chunk: Chunk) -> Prediction:
+        """Predicts the land cells of a tile that are not visible; NaN elsewhere.
+
+        Args:
+            chunk: all dates of a tile with its margin.
+        """
+        value, spread = fill(chunk, Local(**self.options()), int(self.card.parameters["seed"]))
+        return Prediction(value, spread)

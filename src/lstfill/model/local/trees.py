@@ -1,0 +1,62 @@
+"""Gradient boosting of one date, fitted without each of several folds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+MOST = 6000
+"""Most samples of a fit: more cost their time and tell little, as neighbours are alike."""
+_OPTIONS = {
+    "max_iter": 60,
+    "learning_rate": 0.12,
+    "max_leaf_nodes": 15,
+    "min_samples_leaf": 10,
+    "l2_regularization": 1.0,
+    "max_features": 0.5,
+    "early_stopping": False,
+}
+
+
+def cross_fitted(
+    predictors: Array, values: Array, fold: NDArray[np.intp], wanted: Array, seed: int
+) -> tuple[Array, Array]:
+    """Predicts each fold by trees fitted without it, and new cells by the mean of all those trees.
+
+    Friedman 2001, doi:10.1214/aos/1013203451, on histograms as scikit-learn grows them. The mean over folds costs no
+    fit of its own and is steadier than one.
+
+    Args:
+        predictors: ``(n, p)``, each with two values at least in every fold's rest.
+        values: ``(n,)`` in K.
+        fold: fold of each sample ``(n,)``, at least two.
+        wanted: predictors of the new cells ``(m, p)``.
+        seed: of the samples where there are too many, and of the predictors that each split may choose from.
+
+    Returns:
+        Values of the samples ``(n,)`` and of the new cells ``(m,)`` in K.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    apart, new = np.empty(len(values)), np.zeros(len(wanted))
+    folds = np.unique(fold)
+    # Tiles share the cores already; threads that wait for each other take them all.
+    with threadpool_limits(1, user_api="openmp"):
+        for number in folds:
+            out = fold == number
+            trees = _fit(predictors, values, np.flatnonzero(~out), seed)
+            apart[out] = trees.predict(predictors[out])
+            new += trees.predict(wanted) / len(folds)
+    return apart, new
+
+
+def _fit(predictors: Array, values: Array, rows: NDArray[np.intp], seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    if len(rows) > MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST, replace=False))
+    return HistGradientBoostingRegressor(**_OPTIONS, random_state=seed).fit(predictors[rows], values[rows])
