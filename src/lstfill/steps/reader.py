@@ -63,6 +63,7 @@ class Reader:
         truth_step: position of its date, where it has no time of its own.
         held_out: whether the split holds values out.
         identities: of cube, land and split, so that one written anew is never taken for the one opened before.
+        covariates: names of what else models of neighbours learn from.
     """
 
     cube: str
@@ -74,6 +75,7 @@ class Reader:
     truth_step: int | None = None
     held_out: bool = False
     identities: tuple[str, str, str] = ("", "", "")
+    covariates: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, cube: str, land: str | None = None, parts: str | None = None) -> Reader:
@@ -88,6 +90,7 @@ class Reader:
         mask = _belonging(cube, facts, land, "mask", "the land mask")
         split = _belonging(cube, facts, parts, "split", "the split")
         reader = cls(cube, facts["target"], tuple(facts["features"]), land, parts)
+        reader = replace(reader, covariates=tuple(facts.get("covariates", ())))
         reader = replace(reader, identities=(origin["identity"], mask["identity"], split["identity"]))
         facts = split["facts"]
         return replace(reader, truth=facts["truth"], truth_step=facts["truth_step"], held_out=bool(facts["held_out"]))
@@ -126,9 +129,11 @@ class Reader:
             truth=self._truth(values, window),
         )
 
-    def with_features(self, chunk: Chunk) -> Chunk:
-        """A chunk that was read without features, with them."""
-        return replace(chunk, features=self.read(chunk.window, self.features))
+    def with_features(self, chunk: Chunk, covariates: Sequence[str] = ()) -> Chunk:
+        """A chunk that was read without features, with them, and with covariates where they are wanted."""
+        values = self.read(chunk.window, list(dict.fromkeys([*self.features, *covariates])))
+        features, further = ({name: values[name] for name in names} for names in (self.features, covariates))
+        return replace(chunk, features=features, covariates=further)
 
     def read(self, window: Window, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Reads variables of the work cube in one window."""
