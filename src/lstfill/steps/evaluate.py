@@ -9,8 +9,7 @@ from lstfill import compute
 from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Evaluate, Tracking
 from lstfill.errors import ConfigError, DataError
-from lstfill.steps import models, scoring
-from lstfill.steps.contenders import Contender
+from lstfill.steps import contenders, gate, models, scoring
 from lstfill.steps.provenance import (
     begin,
     describe,
@@ -47,11 +46,11 @@ def run(
     output: str,
     cluster: Cluster | None = None,
 ) -> Pointer:
-    """Writes ``evaluation.json`` and ``report.html``.
+    """Writes ``evaluation.json`` and ``report.html``, and gives a registered model its alias if it passes the gate.
 
     Args:
-        evaluate: baselines, break-downs, date of the maps.
-        tracking: where the run is recorded.
+        evaluate: baselines, break-downs, date of the maps, rule of the gate.
+        tracking: where the run is recorded, and where registered models are.
         cube: address of the work cube.
         land: address of the mask.
         parts: address of the split.
@@ -73,23 +72,34 @@ def run(
         raise ConfigError(f"{fact}: name it in train.pretrained, and give the address of what step train wrote")
     refuse_own_input(output, cube, land, parts, model)
     reader = Reader.open(cube, land, parts)
-    fitted = models.load(model, tracking, reader.target, reader.features)
+    fitted = contenders.fitted(model, tracking, reader)
+    main = next(iter(fitted.values()))
     _refuse_other_split(model, parts)
     _refuse_date(evaluate, reader)
+    challenge = gate.challenge(model, tracking, reader)
+    rival = {} if challenge is None or challenge.rival is None else {challenge.label: challenge.rival}
     begin(output)
-    with compute.cluster(cluster or Cluster()) as engine:
-        tally, drawn = scoring.score(engine, reader, {fitted.name: Contender(fitted)}, evaluate)
+    where = cluster or Cluster()
+    with (
+        compute.cluster(where) as engine,
+        contenders.entered(engine, reader, {**fitted, **rival}, output, where) as entered,
+    ):
+        tally, drawn = scoring.score(engine, reader, entered, evaluate)
     scores = tally.result(reader.target, evaluate.groups)
     scores["outliers"] = tally.outliers(reader.grid.time, reader.grid.lat, reader.grid.lon)
-    scores["gate"] = None
+    decision = None if challenge is None else challenge.decide(evaluate.gate, tally, evaluate.groups)
+    scores["gate"] = None if challenge is None or decision is None else challenge.facts(decision)
     objects.put_json(join(output, SCORES), scores)
-    page, figures = _report(reader, fitted, tally, drawn, scores, model)
+    page, figures = _report(reader, main, tally, drawn, scores, model)
     objects.put_bytes(join(output, REPORT), page.encode())
     _log(tracking, model, scores, page, figures)
+    if challenge is not None and decision is not None:
+        challenge.enact(decision, output)
     facts = {
         "scores": scores["scores"],
         "baselines": scores["baselines"],
         "report": join(output, REPORT),
+        "gate": scores["gate"],
     }
     inputs = {"cube": cube, "land": land, "parts": parts, "model": model}
     provenance = describe("evaluate", section=evaluate, inputs=inputs, facts=facts)
