@@ -210,7 +210,7 @@ def _absolute(error: Array, prior: Array | None, share: float) -> tuple[Array, A
         if len(error):
             heavy = 1 / np.maximum(np.abs(error @ weights), SMALLEST_K)
             own = (error * heavy[:, None]).T @ error / heavy.sum()
-            squares = own if prior is None else (1 - share) * own + share * prior * np.trace(own) / np.trace(prior)
+            squares = own if prior is None else (1 - share) * own + share * prior * np.trace(own) / _size(prior)
         weights = _simplex(np.asarray(squares))
     return weights, np.asarray(squares)
 
@@ -219,13 +219,17 @@ def _simplex(squares: Array) -> Array:
     """The ``w`` of no negative part and sum 1 with the least ``w' S w``: least squares with a heavy row for the sum."""
     from scipy.optimize import nnls
 
-    scale = np.trace(squares)
-    root = np.linalg.cholesky(squares / scale + 1e-9 * np.eye(len(squares))).T
+    root = np.linalg.cholesky(squares / _size(squares) + 1e-9 * np.eye(len(squares))).T
     heavy = 1e3
     rows = np.vstack([root, np.full(len(squares), heavy)])
     found: Array = nnls(rows, np.append(np.zeros(len(squares)), heavy))[0]
     weights: Array = found / found.sum()
     return weights
+
+
+def _size(squares: Array) -> float:
+    """The trace, or hardly anything where no member is ever off."""
+    return max(float(np.trace(squares)), 1e-12)
 
 
 def _told(errors: Errors | None, names: list[str]) -> dict[str, Any]:

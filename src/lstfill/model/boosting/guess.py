@@ -31,8 +31,10 @@ RANK = 6
 """Patterns that dates have in common, at most."""
 OWN = 0.05
 """Least share of a date's variance that is its own."""
-FAR = 4.0
+FAR = 5.0
 """Standard deviations beyond which an anomaly counts no more than at them: an undetected cloud does no harm."""
+_TO_DEVIATION = 1.4826
+"""Standard deviation of a normal distribution whose median absolute value is 1."""
 _BATCH = 4096
 
 
@@ -114,16 +116,18 @@ def _date(anomaly: Array, visible: Mask) -> Array:
     mean = anomaly.sum(axis=(1, 2)) / np.maximum(n, 1)
     within = (np.where(visible, anomaly - mean[:, None, None], 0.0) ** 2).sum() / n.sum()
     between = max(float(mean[n > 0].var()), 1e-3)
-    shrunk: Array = mean * n / (n + PATCH * within / between)
+    shrunk: Array = mean * n / np.maximum(n + PATCH * within / between, 1e-9)
     return shrunk
 
 
 def _clipped(anomaly: Array, visible: Mask) -> Array:
-    squares, n = (anomaly**2).sum(axis=(1, 2)), visible.sum(axis=(1, 2))
-    deviation = np.sqrt(np.maximum(squares / np.maximum(n, 1), squares.sum() / n.sum()))
-    limit = FAR * deviation[:, None, None]
-    clipped: Array = np.clip(anomaly, -limit, limit)
-    return clipped
+    """Anomalies no larger than a multiple of the deviation of their date or of all dates, told from medians."""
+    usual = np.median(np.abs(anomaly[visible]))
+    for date, seen in enumerate(visible):
+        own = np.median(np.abs(anomaly[date][seen])) if seen.any() else 0.0
+        limit = FAR * _TO_DEVIATION * max(own, usual)
+        np.clip(anomaly[date], -limit, limit, out=anomaly[date])
+    return anomaly
 
 
 def _likeness(anomaly: Array, visible: Mask) -> tuple[Array, Array]:
