@@ -155,9 +155,14 @@ def collect(tiles: TileSource, members: Mapping[str, Model], seed: int) -> Error
         tile = tiles.read(number)
         for again in range(rounds):
             part = (order + again) % PARTS
-            hidden = artificial_gaps(tile.chunk.visible(), tile.chunk.land, (SEED, seed, number), part, PARTS)
+            hidden = _gaps(tile.chunk, (SEED, seed, number), part)
             found.append(_errors(tile, hidden, members, (order * rounds + again) * len(hidden)))
     return _chosen(found, any(member.fits_samples for member in members.values()))
+
+
+def _gaps(chunk: Chunk, seed: tuple[int, ...], part: int) -> NDArray[np.bool_]:
+    aside = None if chunk.part is None else chunk.part == Part.TEST
+    return artificial_gaps(chunk.visible(), chunk.land, seed, part, PARTS, aside)
 
 
 def _errors(tile: Tile, hidden: NDArray[np.bool_], members: Mapping[str, Model], first: int) -> tuple[Errors, Any]:

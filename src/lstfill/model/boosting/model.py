@@ -132,7 +132,8 @@ def _rows(tile: Tile, seed: tuple[int, ...], part: int, shown: Shown, most: int)
     """Hides gaps on every fourth date and shows what remains; None if there is nothing to learn."""
     chunk, core = tile.chunk, np.zeros(tile.chunk.land.shape, bool)
     core[tile.core] = True
-    hidden = artificial_gaps(chunk.visible(), chunk.land, seed, part, ROUNDS)
+    aside = None if chunk.part is None else chunk.part == Part.TEST
+    hidden = artificial_gaps(chunk.visible(), chunk.land, seed, part, ROUNDS, aside)
     made = _predictors(chunk.hiding(hidden), *shown)
     parts = np.zeros(hidden.shape, np.int8) if chunk.part is None else chunk.part
     at = np.flatnonzero(hidden & core & np.isin(parts, [Part.TRAIN, Part.VALIDATION]))
