@@ -83,6 +83,9 @@ class Calibration:
             prediction: with the standard uncertainty where it is known already, else with the own spread.
             cells: flat index of the cells, ascending ``(n,)``.
             levels: of ``LEVELS``.
+
+        Raises:
+            ValueError: a level is none of ``LEVELS``.
         """
         if prediction.uncertainty is None:
             standard = self.standard(chunk, prediction.spread, cells)
@@ -148,6 +151,8 @@ class Calibration:
 
     def _multiples(self, levels: tuple[float, ...], season: NDArray[np.int8]) -> NDArray[np.float64]:
         """Half widths in units of the scale ``(levels, n)``."""
+        if not set(levels) <= set(LEVELS):
+            raise ValueError(f"calibrated at {list(LEVELS)}, not at {list(levels)}")
         at = [LEVELS.index(level) for level in levels]
         multiples: NDArray[np.float64] = np.asarray(self.quantiles, np.float64)[:, at].T[:, season]
         return multiples

@@ -6,6 +6,7 @@ sums by block (Liang and Zeger 1986, doi:10.1093/biomet/73.1.13), and what few b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -55,7 +56,7 @@ def fit_calibration(pieces: Iterable[Residuals], reach: Reach, source: str) -> C
         raise DataError("calibration", [f"no error of {source} is finite: check the values of target and features"])
     sample = _Sample.of(errors)
     power, factors = _fit_scale(sample, FACTORS[reach])
-    relative = np.abs(sample.residual) / np.exp(_out_of_fold(sample, FACTORS[reach]))
+    relative = np.maximum(np.abs(sample.residual), sample.floor) / np.exp(_out_of_fold(sample, FACTORS[reach]))
     group_factors = _group_factors(sample, relative, GROUPS[reach])
     relative /= np.exp(group_factors[tuple(sample.classes[name] for name in GROUPS[reach])])
     return Calibration(
@@ -172,46 +173,43 @@ def _group_factors(sample: _Sample, relative: Array, groups: tuple[str, str]) ->
     sizes = tuple(len(LABELS[name]) for name in groups)
     first, second = (sample.classes[name].astype(np.intp) for name in groups)
     total = np.zeros(sizes)
-    for code, n in ((first, sizes[0]), (second, sizes[1]), (first * sizes[1] + second, sizes[0] * sizes[1])):
-        now = relative / np.exp(total[first, second])
-        found = _log_ratios(sample, now, code, n)
-        total += found[:, None] if code is first else found if code is second else found.reshape(sizes)
+    for code, shape in ((first, (-1, 1)), (second, (1, -1)), (first * sizes[1] + second, sizes)):
+        n = int(np.prod(sizes)) if shape == sizes else sizes[shape.index(-1)]
+        total += _log_ratios(sample, relative / np.exp(total[first, second]), code, n).reshape(shape)
     return total
 
 
 def _log_ratios(sample: _Sample, relative: Array, code: NDArray[np.intp], n: int) -> Array:
     """Logarithm of a group's quantile over that of all, shrunk to 0 where few blocks speak for the group."""
-    everywhere = _quantile(relative, sample.weight, INTERVAL)
+    everywhere = math.log(quantile(relative, sample.weight, INTERVAL))
     found = np.zeros(n)
     for group in np.unique(code):
-        here = code == group
-        by_block = np.bincount(sample.block[here], sample.weight[here])
-        blocks = by_block.sum() ** 2 / (by_block**2).sum()
-        quantile = _quantile(relative[here], sample.weight[here], INTERVAL)
-        trust = (blocks - 1) / (blocks - 1 + ENOUGH_BLOCKS)
-        found[group] = trust * np.log(max(quantile, 1e-9) / max(everywhere, 1e-9))
+        found[group] = _log_quantile(sample, relative, code == group, INTERVAL) - everywhere
     return found
 
 
 def _quantiles(sample: _Sample, relative: Array) -> tuple[tuple[float, ...], ...]:
-    """Half widths in units of the scale, by season and level."""
-    rows = []
-    for season in range(len(LABELS["season"])):
-        here = sample.classes["season"] == season
-        by_block = np.bincount(sample.block[here], sample.weight[here]) if here.any() else np.zeros(1)
-        blocks = by_block.sum() ** 2 / max((by_block**2).sum(), 1e-300)
-        trust = max(blocks - 1, 0.0) / (max(blocks - 1, 0.0) + ENOUGH_BLOCKS)
-        row = []
-        for level in LEVELS:
-            everywhere = _quantile(relative, sample.weight, level)
-            own = _quantile(relative[here], sample.weight[here], level) if here.any() else everywhere
-            row.append(float(np.exp(trust * np.log(max(own, 1e-9)) + (1 - trust) * np.log(max(everywhere, 1e-9)))))
-        rows.append(tuple(row))
-    return tuple(rows)
+    """Half widths in units of the scale, by season and level, shrunk to those of all seasons."""
+    seasons = [sample.classes["season"] == season for season in range(len(LABELS["season"]))]
+    return tuple(
+        tuple(float(np.exp(_log_quantile(sample, relative, here, level))) for level in LEVELS) for here in seasons
+    )
 
 
-def _quantile(values: Array, weight: Array, level: float) -> float:
-    """Smallest value that the share ``level (n + 1) / n`` of the weight does not exceed, else the largest."""
+def _log_quantile(sample: _Sample, relative: Array, here: NDArray[np.bool_], level: float) -> float:
+    """Logarithm of the quantile of some errors, between theirs and that of all by the blocks they come from."""
+    everywhere = math.log(quantile(relative, sample.weight, level))
+    if not here.any():
+        return everywhere
+    by_block = np.bincount(sample.block[here], sample.weight[here])
+    # As many blocks of one size would say as much.
+    others = float(by_block.sum() ** 2 / (by_block**2).sum()) - 1
+    trust = others / (others + ENOUGH_BLOCKS)
+    return trust * math.log(quantile(relative[here], sample.weight[here], level)) + (1 - trust) * everywhere
+
+
+def quantile(values: Array, weight: Array, level: float) -> float:
+    """Smallest of the values that the share ``level (n + 1) / n`` of the weight does not exceed, else the largest."""
     order = np.argsort(values, kind="stable")
     share = np.cumsum(weight[order])
     n = len(values)
