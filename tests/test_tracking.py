@@ -225,6 +225,40 @@ class TestRun:
             pass
         assert client.get_run(platform.info.run_id).info.status == "RUNNING"
 
+    def test_models_have_runs_below_it_that_later_tasks_find_by_their_names(self, store):
+        with tracking.open_run(store, "children", "train") as run:
+            for name, mae in {"local": 0.7, "linear": 2.5}.items():
+                with run.child(name) as child:
+                    child.log_metrics({"mae_k": mae})
+                assert client_of(store).get_run(child.run_id).info.status == "FINISHED"
+        with (
+            tracking.open_run(store, "children", "evaluate", run_id=run.run_id) as again,
+            again.child("local") as joined,
+        ):
+            assert client_of(store).get_run(joined.run_id).info.status == "RUNNING"
+            joined.log_metrics({"bias_k": 0.1})
+        found = client_of(store).search_runs([run.experiment_id], f"tags.mlflow.parentRunId = '{run.run_id}'")
+        rows = {of.data.tags["model"]: (of.info.run_name, of.info.status, of.data.metrics) for of in found}
+        assert rows == {
+            "local": ("local", "FINISHED", {"mae_k": 0.7, "bias_k": 0.1}),
+            "linear": ("linear", "FINISHED", {"mae_k": 2.5}),
+        }
+
+    def test_a_model_of_another_run_has_another_run_below(self, store):
+        children = []
+        for _ in range(2):
+            with tracking.open_run(store, "children", "train") as run, run.child("local") as child:
+                children.append(child.run_id)
+        assert len(set(children)) == 2
+
+    @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+    def test_a_run_below_ends_as_what_became_of_its_body(self, store, error, status):
+        with tracking.open_run(store, "children", "train") as run:
+            with pytest.raises(error), run.child("local") as child:
+                raise error
+            assert client_of(store).get_run(child.run_id).info.status == status
+        assert client_of(store).get_run(run.run_id).info.status == "FINISHED"
+
     def test_a_run_that_is_not_there(self, store):
         with (
             pytest.raises(TrackingError, match=r"the run f{32} is not at sqlite:.*run again without caching"),

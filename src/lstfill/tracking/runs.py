@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 # Marks the runs that we created and so have to end, whichever task does it.
 CREATED_HERE = "lstfill.created"
+# What MLflow's runs table groups by (mlflow.utils.mlflow_tags.MLFLOW_PARENT_RUN_ID), and what it compares here.
+_PARENT, _MODEL = "mlflow.parentRunId", "model"
 # Most entries a request (mlflow.utils.validation: MAX_PARAMS_TAGS_PER_BATCH, MAX_METRICS_PER_BATCH).
 _PARAMETERS_A_REQUEST = 100
 _METRICS_A_REQUEST = 1000
@@ -254,6 +256,35 @@ class RunHandle:
             return log_model(
                 self._client, run, directory, name, columns, input_example, register_as, alias, dict(tags or {})
             )
+
+    @contextmanager
+    def child(self, model: str) -> Iterator[RunHandle]:
+        """A run below this one for one of its models, made or joined, so that a table of runs compares the models.
+
+        Args:
+            model: name of the model, by which later tasks find the same run again; it becomes the tag ``model``.
+
+        Raises:
+            TrackingError: the server cannot be reached, or refuses.
+        """
+        with self._doing(f"open the run of model {model}"):
+            run = self._child_of(model)
+        run_id = run.info.run_id
+        try:
+            yield RunHandle(self._client, self._raw_uri, run, self.experiment)
+        except BaseException as error:
+            _end(self._client, self._raw_uri, run_id, "FAILED" if isinstance(error, Exception) else "KILLED", True)
+            raise
+        _end(self._client, self._raw_uri, run_id, "FINISHED", True)
+
+    def _child_of(self, model: str) -> Any:
+        tags = {_PARENT: self.run_id, _MODEL: model}
+        wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        found = self._client.search_runs([self.experiment_id], wanted, max_results=1)
+        if not found:
+            return self._client.create_run(self.experiment_id, run_name=model, tags=tags)
+        self._client.update_run(found[0].info.run_id, status="RUNNING")
+        return found[0]
 
     @contextmanager
     def _doing(self, what: str) -> Iterator[None]:
