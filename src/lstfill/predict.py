@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from lstfill.config import Predict
     from lstfill.cube.chunk import Chunk
-    from lstfill.model.base import Model
+    from lstfill.model.base import Prediction
     from lstfill.model.calibration import Calibration
+    from lstfill.model.card import Card
 
 __all__ = [
     "Filled",
@@ -41,6 +42,20 @@ PROVENANCE = "lstfill"
 _LIMITS = ("valid_min", "valid_max", "valid_range", "actual_range")
 
 
+class Filler(Protocol):
+    """What gaps are filled with: a model, or tiles that one of neighbours has filled before."""
+
+    @property
+    def card(self) -> Card:
+        """All that is known of the model."""
+
+    def predict(self, chunk: Chunk) -> Prediction:
+        """Values and their uncertainty, at least in the gaps on land."""
+
+    def extrapolated(self, chunk: Chunk) -> NDArray[np.bool_]:
+        """Where they are extrapolated ``(time, lat, lon)``."""
+
+
 @dataclass(frozen=True)
 class Filled:
     """One window of the filled cube.
@@ -59,7 +74,7 @@ class Filled:
     interval_90: NDArray[np.float32]
 
 
-def fill(chunk: Chunk, model: Model) -> Filled:
+def fill(chunk: Chunk, model: Filler) -> Filled:
     """Fills the gaps of one window.
 
     Every finite value of the target is kept bit for bit, off the mask as well. A gap is filled on land where the model
@@ -85,7 +100,7 @@ def has_gaps(chunk: Chunk) -> bool:
     return bool((chunk.land & ~np.isfinite(chunk.target)).any())
 
 
-def _fill_cells(filled: Filled, cells: NDArray[np.intp], chunk: Chunk, model: Model) -> None:
+def _fill_cells(filled: Filled, cells: NDArray[np.intp], chunk: Chunk, model: Filler) -> None:
     """Fills gaps on land by their index: they are few, and a pass over all cells for each array costs far more."""
     prediction, extrapolated = model.predict(chunk), model.extrapolated(chunk)
     with np.errstate(over="ignore"):

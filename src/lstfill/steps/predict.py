@@ -6,6 +6,7 @@ import datetime as dt
 import functools
 import logging
 import uuid
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,17 @@ from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Predict, Tracking
 from lstfill.cube import Window, chunk_windows
 from lstfill.cube.flags import SourceFlag
-from lstfill.steps import models
+from lstfill.steps import models, tiling
 from lstfill.steps.provenance import describe, origin_of, pointer_to, refuse_own_input
 from lstfill.steps.reader import Reader
+from lstfill.steps.sampling import waiting_place
 from lstfill.storage import stores
 
 if TYPE_CHECKING:
+    from lstfill.compute.engine import Engine
+    from lstfill.cube import Chunk
     from lstfill.model import Model
+    from lstfill.steps.tiling import Blended
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +65,8 @@ def run(
     reader = Reader.open(cube, land)
     fitted = models.load(model, tracking, reader.target, reader.features)
     _create(predict, reader, fitted, output)
-    windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
     with compute.cluster(cluster or Cluster()) as engine:
-        work = functools.partial(_fill, reader, fitted, predict, output, uuid.uuid4().hex)
-        counts = np.sum(list(engine.map(work, windows)), axis=0)
+        counts = _fill_all(engine, reader, fitted, predict, output, cluster or Cluster())
     facts: dict[str, Any] = {"flags": dict(zip(SourceFlag.meanings(), counts.tolist(), strict=True)), "model": model}
     inputs = {"cube": cube, "land": land}
     inputs |= {} if model.startswith(models.REGISTRY) else {"model": model}
@@ -92,14 +95,31 @@ def _create(predict: Predict, reader: Reader, fitted: Model, output: str) -> Non
     stores.create(output, template, chunks=chunks, zarr_format=zarr_format)
 
 
+def _fill_all(
+    engine: Engine, reader: Reader, fitted: Model, predict: Predict, output: str, cluster: Cluster
+) -> NDArray[np.int64]:
+    """Fills and writes all chunks; one of neighbours fills its tiles before. Cells by source flag."""
+    from lstfill.model import Reach
+
+    with ExitStack() as stack:
+        model: Model | Blended = fitted
+        if fitted.reach is Reach.TILE:
+            place = stack.enter_context(waiting_place(output, cluster))
+            model = tiling.fill_tiles(engine, reader, fitted, None, place)
+        windows = chunk_windows(reader.grid.shape, reader.grid.chunks)
+        work = functools.partial(_fill, reader, model, predict, output, uuid.uuid4().hex)
+        counts: NDArray[np.int64] = np.sum(list(engine.map(work, windows)), axis=0)
+        return counts
+
+
 def _fill(
-    reader: Reader, model: Model, predict: Predict, output: str, run_id: str, window: Window
+    reader: Reader, model: Model | Blended, predict: Predict, output: str, run_id: str, window: Window
 ) -> NDArray[np.int64]:
     """Fills and writes one chunk; returns the number of cells by source flag."""
-    from lstfill.predict import fill, filled_names, has_gaps
+    from lstfill.predict import fill, filled_names
 
     chunk = reader.chunk(window, features=False)
-    if predict.write == "filled+observed+features" or has_gaps(chunk):
+    if predict.write == "filled+observed+features" or _asks_features(chunk, model):
         chunk = reader.with_features(chunk)
     filled = fill(chunk, model)
     names = filled_names(reader.target)
@@ -111,6 +131,12 @@ def _fill(
         arrays |= chunk.features
     stores.write(output, window, arrays, run=run_id)
     return np.bincount(filled.flag.ravel(), minlength=len(SourceFlag))
+
+
+def _asks_features(chunk: Chunk, model: Model | Blended) -> bool:
+    from lstfill.predict import has_gaps
+
+    return not isinstance(model, tiling.Blended) and has_gaps(chunk)
 
 
 def _log(tracking: Tracking, model: str, output: str, facts: dict[str, Any]) -> None:
