@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from lstfill.config import Predict
 from lstfill.cube import Chunk, Window
-from lstfill.model.spread import Spread
+from lstfill.model import Prediction
 from lstfill.predict import (
     SourceFlag,
     fill,
@@ -26,29 +26,29 @@ from lstfill.predict import (
     global_attributes,
     source_flags,
 )
+from tests.model.calibrations import CALIBRATION
 
 LST, T2M = "land_surface_temperature", "air_temperature_2m"
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-SPREAD = Spread(
-    edges_deg=(-90.0, -60.0, -30.0, 0.0, 30.0, 60.0, 90.0),
-    std_k=(6.0, 5.0, 4.0, 3.0, 2.0, 1.0),
-    n=(100,) * 6,
-    overall_k=3.5,
-    source="held_out_gaps",
+STANDARD = (6.0, 5.0, 4.0, 3.0, 2.0, 1.0)
+BY_BAND = dataclasses.replace(
+    CALIBRATION, factors={"latitude": tuple(np.log(STANDARD).tolist())}, quantiles=((0.7, 1.0, 1.3, 1.7, 2.1),) * 4
 )
+"""Standard uncertainties of 1 K in the north to 6 K in the south; the 90 % interval is 1.7 times as wide."""
 
 
 class Line:
     """A model of one line, trained between 220 and 320 K."""
 
-    def __init__(self, dtype=np.float32, spread=None, fails=None):
-        self.dtype, self.spread, self.fails = dtype, spread, fails
+    def __init__(self, dtype=np.float32, calibration=BY_BAND, fails=None, uncertainty=None):
+        self.dtype, self.fails, self.uncertainty = dtype, fails, uncertainty
+        self.card = SimpleNamespace(calibration=calibration)
 
     def predict(self, chunk):
         value = (1.1 * chunk.features[T2M].astype(float) - 25).astype(self.dtype)
         if self.fails is not None:
             value[self.fails] = np.inf
-        return SimpleNamespace(value=value, spread=self.spread)
+        return Prediction(value, None, self.uncertainty)
 
     def extrapolated(self, chunk):
         return (chunk.features[T2M] < 220) | (chunk.features[T2M] > 320)
@@ -91,7 +91,7 @@ def bits(values):
 @settings(max_examples=150, deadline=None)
 @given(chunks(), st.sampled_from([np.float32, np.float64]))
 def test_observed_bits_stay_and_every_cell_that_can_be_filled_is(chunk, model_dtype):
-    filled = fill(chunk, Line(model_dtype), SPREAD)
+    filled = fill(chunk, Line(model_dtype))
     observed = np.isfinite(chunk.target)
     assert filled.value.dtype == chunk.target.dtype
     np.testing.assert_array_equal(bits(filled.value)[observed], bits(chunk.target)[observed])
@@ -103,19 +103,20 @@ def test_observed_bits_stay_and_every_cell_that_can_be_filled_is(chunk, model_dt
 @settings(max_examples=150, deadline=None)
 @given(chunks())
 def test_flags_partition_the_cells_and_tell_value_and_uncertainty(chunk):
-    filled = fill(chunk, Line(), SPREAD)
+    filled = fill(chunk, Line())
     assert filled.flag.dtype == np.uint8
-    assert filled.uncertainty.dtype == np.float32
+    assert filled.uncertainty.dtype == filled.interval_90.dtype == np.float32
     is_filled = np.isin(filled.flag, [SourceFlag.FILLED, SourceFlag.EXTRAPOLATED])
     assert set(np.unique(filled.flag)) <= set(SourceFlag)
     np.testing.assert_array_equal(filled.flag == SourceFlag.OBSERVED, np.isfinite(chunk.target))
     np.testing.assert_array_equal(filled.flag == SourceFlag.NOT_FILLABLE, np.isnan(filled.value))
-    np.testing.assert_array_equal(is_filled, np.isfinite(filled.uncertainty))
+    for of in (filled.uncertainty, filled.interval_90):
+        np.testing.assert_array_equal(is_filled, np.isfinite(of))
 
 
 def test_fill_equals_a_loop_over_cells():
     chunk = example()
-    filled = fill(chunk, Line(), SPREAD)
+    filled = fill(chunk, Line())
     for cell in np.ndindex(chunk.target.shape):
         t2m, lst = chunk.features[T2M][cell], chunk.target[cell]
         if not np.isnan(lst):
@@ -125,16 +126,17 @@ def test_fill_equals_a_loop_over_cells():
         else:
             outside = not 220 <= t2m <= 320
             # Rows at 80, 27, -27 and -80 degrees north.
-            spread = {0: 1.0, 1: 3.0, 2: 4.0, 3: 6.0}[cell[1]]
-            expected = (np.float32(1.1 * float(t2m) - 25), SourceFlag(1 + outside), spread)
+            standard = {0: 1.0, 1: 3.0, 2: 4.0, 3: 6.0}[cell[1]]
+            expected = (np.float32(1.1 * float(t2m) - 25), SourceFlag(1 + outside), standard)
         got = (filled.value[cell], filled.flag[cell], filled.uncertainty[cell])
-        np.testing.assert_array_equal(got, expected, err_msg=f"cell {cell}")
+        np.testing.assert_allclose(got, expected, rtol=1e-6, err_msg=f"cell {cell}")
+        np.testing.assert_allclose(filled.interval_90[cell], 1.7 * expected[2], rtol=1e-6)
     assert set(np.unique(filled.flag)) == {0, 1, 2, 3}
 
 
 def test_sea_ice_that_was_observed_stays_and_is_flagged_observed():
     chunk = dataclasses.replace(example(1), land=np.zeros((4, 5), bool))
-    filled = fill(chunk, Line(), SPREAD)
+    filled = fill(chunk, Line())
     np.testing.assert_array_equal(filled.value, chunk.target)
     assert set(np.unique(filled.flag)) == {SourceFlag.OBSERVED, SourceFlag.NOT_FILLABLE}
 
@@ -142,16 +144,14 @@ def test_sea_ice_that_was_observed_stays_and_is_flagged_observed():
 def test_held_out_values_are_observed_in_the_product():
     chunk = example(2)
     hidden = dataclasses.replace(chunk, held_out=np.isfinite(chunk.target), part=np.ones(chunk.target.shape, np.int8))
-    for a, b in zip(
-        vars(fill(chunk, Line(), SPREAD)).values(), vars(fill(hidden, Line(), SPREAD)).values(), strict=True
-    ):
+    for a, b in zip(vars(fill(chunk, Line())).values(), vars(fill(hidden, Line())).values(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_fill_changes_nothing_it_was_given():
     chunk = example(3)
     target, feature = chunk.target.copy(), chunk.features[T2M].copy()
-    filled = fill(chunk, Line(), SPREAD)
+    filled = fill(chunk, Line())
     filled.value[:] = 0
     np.testing.assert_array_equal(chunk.target, target)
     np.testing.assert_array_equal(chunk.features[T2M], feature)
@@ -159,7 +159,7 @@ def test_fill_changes_nothing_it_was_given():
 
 def test_fill_does_not_depend_on_windows():
     whole = example(4, (4, 6, 5))
-    filled = fill(whole, Line(), SPREAD)
+    filled = fill(whole, Line())
     for t, y in ((slice(0, 2), slice(0, 1)), (slice(2, 4), slice(1, 6))):
         part = dataclasses.replace(
             whole,
@@ -169,22 +169,26 @@ def test_fill_does_not_depend_on_windows():
             features={T2M: whole.features[T2M][t, y]},
             land=whole.land[y],
         )
-        for a, b in zip(vars(fill(part, Line(), SPREAD)).values(), vars(filled).values(), strict=True):
+        for a, b in zip(vars(fill(part, Line())).values(), vars(filled).values(), strict=True):
             np.testing.assert_array_equal(a, b[t, y])
 
 
-def test_without_a_measured_spread_the_model_s_own_counts_and_without_any_there_is_none():
+def test_an_uncertainty_that_came_with_the_tiles_counts_and_without_calibration_there_is_none():
     chunk = example(5)
-    own = np.full(chunk.target.shape, 0.25)
-    is_filled = np.isin(fill(chunk, Line()).flag, [1, 2])
-    assert set(fill(chunk, Line(spread=own)).uncertainty[is_filled]) == {np.float32(0.25)}
-    assert np.isnan(fill(chunk, Line()).uncertainty).all()
-    assert 0.25 not in fill(chunk, Line(spread=own), SPREAD).uncertainty
+    tiles = np.full(chunk.target.shape, 0.25, np.float32)
+    filled = fill(chunk, Line(uncertainty=tiles))
+    is_filled = np.isin(filled.flag, [1, 2])
+    assert set(filled.uncertainty[is_filled]) == {np.float32(0.25)}
+    np.testing.assert_allclose(filled.interval_90[is_filled], 1.7 * 0.25)
+    bare = fill(chunk, Line(calibration=None))
+    assert np.isnan(bare.uncertainty).all()
+    assert np.isnan(bare.interval_90).all()
+    np.testing.assert_array_equal(bare.value, filled.value)
 
 
 def test_a_cell_that_the_model_has_no_finite_value_for_is_not_fillable():
     chunk = dataclasses.replace(example(6), target=np.full((3, 4, 5), np.nan, np.float32))
-    filled = fill(chunk, Line(fails=(1, 2, 3)), SPREAD)
+    filled = fill(chunk, Line(fails=(1, 2, 3)))
     assert filled.flag[1, 2, 3] == SourceFlag.NOT_FILLABLE
     huge = np.full((3, 4, 5), 1e300)  # finite as a double, not as the target's float32
     assert set(np.unique(source_flags(chunk, huge, np.zeros((3, 4, 5), bool)))) == {SourceFlag.NOT_FILLABLE}
@@ -203,28 +207,28 @@ ESDC = {
 
 
 def test_attributes_of_the_source_are_kept_and_completed():
-    attrs = filled_attributes(ESDC, LST, "a line", SPREAD, present=["lst_error"])[LST]
+    attrs = filled_attributes(ESDC, LST, "a line", CALIBRATION, present=["lst_error"])[LST]
     for key in ("long_name", "units", "project_name", "cell_methods"):
         assert attrs[key] == ESDC[key]
     assert attrs["standard_name"] == "surface_temperature"
     assert attrs["comment"].startswith("Clear sky only. Gaps are filled with a line.")
     assert "clear-sky equivalents" in attrs["comment"]
-    assert attrs["ancillary_variables"] == f"lst_error {LST}_source {LST}_uncertainty"
+    assert attrs["ancillary_variables"] == f"lst_error {LST}_source {LST}_uncertainty {LST}_interval_90"
     assert not {"actual_range", "valid_max"} & set(attrs)
 
 
 def test_attributes_that_the_source_lacks_are_made():
-    attrs = filled_attributes({}, LST, "a line", SPREAD)[LST]
+    attrs = filled_attributes({}, LST, "a line", CALIBRATION)[LST]
     assert attrs["long_name"] == "land surface temperature"
     assert attrs["units"] == "K"
     assert attrs["comment"].startswith("Gaps are filled")
-    named = filled_attributes({"standard_name": "sea_surface_temperature"}, LST, "a line", SPREAD)
+    named = filled_attributes({"standard_name": "sea_surface_temperature"}, LST, "a line", CALIBRATION)
     assert named[LST]["standard_name"] == "sea_surface_temperature"
     assert named[f"{LST}_uncertainty"]["standard_name"] == "sea_surface_temperature standard_error"
 
 
 def test_the_flag_is_described_as_cf_wants_it():
-    attrs = filled_attributes(ESDC, LST, "a line", SPREAD)[f"{LST}_source"]
+    attrs = filled_attributes(ESDC, LST, "a line", CALIBRATION)[f"{LST}_source"]
     assert attrs["flag_values"].dtype == np.uint8
     assert attrs["flag_values"].tolist() == [0, 1, 2, 3]
     assert attrs["flag_meanings"].split() == ["observed", "filled", "extrapolated", "not_fillable"]
@@ -232,20 +236,23 @@ def test_the_flag_is_described_as_cf_wants_it():
     assert "units" not in attrs
 
 
-@pytest.mark.parametrize(
-    ("spread", "words"),
-    [
-        (SPREAD, "hidden in gaps of real shape"),
-        (dataclasses.replace(SPREAD, source="test"), "on the test part of the split"),
-        (dataclasses.replace(SPREAD, source="validation"), "on the validation part"),
-        (None, "As the model gives it."),
-    ],
-)
-def test_the_uncertainty_says_how_it_was_made(spread, words):
-    attrs = filled_attributes(ESDC, LST, "a line", spread)[f"{LST}_uncertainty"]
-    assert words in attrs["comment"]
-    assert "Missing for observed values" in attrs["comment"]
-    assert (attrs["units"], attrs["standard_name"]) == ("K", "surface_temperature standard_error")
+def test_uncertainty_and_interval_say_what_they_mean_and_leave_out():
+    attrs = filled_attributes(ESDC, LST, "a line", CALIBRATION)
+    standard, interval = attrs[f"{LST}_uncertainty"], attrs[f"{LST}_interval_90"]
+    assert standard["standard_name"] == "surface_temperature standard_error"
+    assert "standard_name" not in interval
+    assert "683 of 1000" in standard["comment"]
+    assert "9 of 10" in interval["comment"]
+    for of in (standard, interval):
+        assert of["units"] == "K"
+        assert "1000 errors at values of the validation part, of 40 dates and regions, by latitude" in of["comment"]
+        assert "Missing for observed values" in of["comment"]
+        assert "clear and cloudy sky" in of["comment"]
+
+
+def test_without_calibration_the_attributes_say_so():
+    attrs = filled_attributes(ESDC, LST, "a line", None)
+    assert attrs[f"{LST}_uncertainty"]["comment"].endswith("Missing: the model was not calibrated.")
 
 
 @pytest.mark.parametrize("before", [{}, {"history": "2018 made"}, {"history": "2018 made\n", "Conventions": "CF-1.11"}])
@@ -281,7 +288,7 @@ def template(write="filled", cube=None) -> xr.Dataset:
         Predict(write=write),
         features=[T2M],
         model="a line",
-        spread=SPREAD,
+        calibration=CALIBRATION,
         now=NOW,
     )
 
@@ -292,13 +299,13 @@ def template(write="filled", cube=None) -> xr.Dataset:
 )
 def test_the_template_has_the_cube_s_grid_and_what_is_asked_for(write, beyond):
     made, cube = template(write), work_cube()
-    assert list(made.data_vars) == [LST, f"{LST}_source", f"{LST}_uncertainty", *beyond]
+    assert list(made.data_vars) == [LST, f"{LST}_source", f"{LST}_uncertainty", f"{LST}_interval_90", *beyond]
     for name in ("time", "lat", "lon"):
         xr.testing.assert_identical(made[name], cube[name])
     dtypes = {name: made[name].dtype for name in made.data_vars}
     assert dtypes[LST] == np.float32
     assert dtypes[f"{LST}_source"] == np.uint8
-    assert dtypes[f"{LST}_uncertainty"] == np.float32
+    assert dtypes[f"{LST}_uncertainty"] == dtypes[f"{LST}_interval_90"] == np.float32
     assert all(made[name].dims == ("time", "lat", "lon") for name in made.data_vars)
     if T2M in beyond:
         assert (dtypes[T2M], made[T2M].attrs) == (np.float64, cube[T2M].attrs)
@@ -332,5 +339,6 @@ def test_the_template_survives_a_zarr_store(tmp_path):
 
 def test_names_follow_the_target():
     assert filled_names("lst") == {
-        "filled": "lst", "source": "lst_source", "uncertainty": "lst_uncertainty", "observed": "lst_observed",
+        "filled": "lst", "source": "lst_source", "uncertainty": "lst_uncertainty", "interval_90": "lst_interval_90",
+        "observed": "lst_observed",
     }  # fmt: skip
