@@ -40,9 +40,9 @@ def fill(chunk: Chunk, options: Local, seed: int) -> tuple[NDArray[np.float32], 
     """
     value = np.full(chunk.target.shape, np.nan, np.float32)
     spread = value.copy()
-    cells = cells_of(chunk)
-    if not cells.seen.any():
+    if not chunk.visible().any():
         return value, spread
+    cells = cells_of(chunk)
     how = Options(options.neighbours, options.folds, options.robust, seed)
     means = fit_additive(cells, robust=options.robust)
     patterns = fit_patterns(means, options.patterns)
