@@ -48,8 +48,9 @@ class Mlp(Section):
     hidden: list[Positive] = Field([64, 64], min_length=1, description="units of each hidden layer")
     coordinates: bool = Field(False, description="latitude and longitude as features, the latter as sine and cosine")
     season: bool = Field(False, description="day of the year as features, as sine and cosine")
+    batch_size: Positive = Field(512, description="samples a step, instead of train.batch_size, which suits a line")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
-        0.003, description="of Adam at the start, instead of train.learning_rate, at which a line is fitted"
+        0.005, description="of Adam at the start, instead of train.learning_rate, at which a line is fitted"
     )
 
 

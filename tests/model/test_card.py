@@ -3,34 +3,29 @@ import json
 
 import pytest
 
-from lstfill.errors import StoreError
-from lstfill.model import Card, LinearModel
-from lstfill.model.card import read_card, write_card
-from tests.model.test_spread import SPREAD
+from lstfill.model import Card
+from tests.model.calibrations import CALIBRATION
 from tests.model.views import view
 
 PARAMETERS = {"slope": {"t2m": 1.12, "height": -0.0065}, "intercept": -30.0}
 CARD = dataclasses.replace(
-    Card.of("linear", view(names=("t2m", "height")), PARAMETERS), spread=SPREAD, impute={"height": 812.5}
+    Card.of("linear", view(names=("t2m", "height")), PARAMETERS), calibration=CALIBRATION, impute={"height": 812.5}
 )
+TILED = dataclasses.replace(CARD, model="local", covariates=("elevation",), tiles={"side": 96, "overlap": 16})
 
 
-@pytest.fixture
-def directory(tmp_path):
-    """A whole model; its weight file is opaque to the card."""
-    LinearModel(CARD, b"weights").save(tmp_path / "model")
-    return tmp_path / "model"
+def through_json(card):
+    return Card.from_dict(json.loads(json.dumps(card.to_dict())))
 
 
-def test_round_trip_through_json(tmp_path):
-    write_card(CARD, tmp_path, "digest")
-    assert read_card(tmp_path) == (CARD, "digest")
-    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+@pytest.mark.parametrize("card", [CARD, TILED, dataclasses.replace(CARD, calibration=None)])
+def test_round_trip_through_json(card):
+    assert through_json(card) == card
 
 
-def test_a_person_can_read_it(directory):
-    values = json.loads((directory / "model.json").read_text())
-    assert values["model"] == "linear"
+def test_a_person_can_read_it():
+    values = TILED.to_dict()
+    assert values["model"] == "local"
     assert values["target"] == {"name": "lst", "units": "K"}
     assert [of["name"] for of in values["features"]] == ["t2m", "height"]
     assert values["features"][1]["units"] == "m"
@@ -39,52 +34,28 @@ def test_a_person_can_read_it(directory):
     assert values["features"][0]["range"] == list(CARD.ranges["t2m"])
     assert values["parameters"] == PARAMETERS
     assert values["scaling"]["lst"].keys() == {"offset", "scale"}
-    assert values["spread"]["std_k"][0] is None
+    assert values["calibration"]["factors"]["latitude"][0] == 1.0
+    assert values["covariates"] == ["elevation"]
+    assert values["tiles"] == {"side": 96, "overlap": 16}
     assert values["provenance"]["config_hash"] == "abc"
-    assert len((directory / "model.json").read_text().splitlines()) > 30
 
 
-def test_nan_never_gets_into_the_file(tmp_path):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_card(dataclasses.replace(CARD, parameters={"intercept": float("nan")}), tmp_path, "")
-    assert not (tmp_path / "model.json").exists()
+def test_a_card_of_before_there_were_tiles():
+    values = CARD.to_dict()
+    del values["covariates"], values["tiles"]
+    assert Card.from_dict(values) == CARD
 
 
-def edit(directory, **changes):
-    file = directory / "model.json"
-    values = {**json.loads(file.read_text()), **changes}
-    file.write_text(json.dumps({key: value for key, value in values.items() if value is not ...}))
+def test_covariates_are_those_of_models_that_see_tiles():
+    of = dataclasses.replace(view(), covariates=("elevation",))
+    assert Card.of("mlp", of, {}).covariates == ()
+    assert Card.of("local", of, {}, {"side": 96, "overlap": 16}).covariates == ("elevation",)
 
 
-BROKEN = {
-    "no directory": (lambda d: d.rename(d.parent / "moved"), "model.json is missing, the directory does not exist"),
-    "no card": (lambda d: (d / "model.json").unlink(), r"there is only \['model.keras'\]; train first"),
-    "not JSON": (lambda d: (d / "model.json").write_text('{"model": '), "is damaged, it is not JSON"),
-    "not text": (lambda d: (d / "model.json").write_bytes(b"\xff\x00"), "is damaged, it is not JSON"),
-    "another's": (lambda d: (d / "model.json").write_text('{"layers": []}'), "is not a model of lstfill"),
-    "a list": (lambda d: (d / "model.json").write_text("[1]"), "is not a model of lstfill"),
-    "a later version": (lambda d: edit(d, lstfill_model=99), "is of format 99, this lstfill reads 1"),
-    "a key lost": (lambda d: edit(d, scaling=...), "is damaged .KeyError: 'scaling'"),
-    "a wrong type": (lambda d: edit(d, features=3), "is damaged .TypeError"),
-    "a directory in its place": (
-        lambda d: [(d / "model.json").unlink(), (d / "model.json").mkdir()],
-        "model.json cannot be read",
-    ),
-    "no weights": (lambda d: (d / "model.keras").unlink(), "model.keras cannot be read .*: the model is not whole"),
-    "other weights": (lambda d: (d / "model.keras").write_bytes(b"others"), "SHA-256 .* damaged or exchanged"),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_directory_that_is_no_whole_model(directory, case):
-    spoil, message = BROKEN[case]
-    spoil(directory)
-    with pytest.raises(StoreError, match=message):
-        LinearModel.load(directory)
-
-
-def test_a_save_that_stops_half_way_over_an_old_model_is_noticed(directory):
-    """Weights are written first: until the new card is there, the old one does not match them."""
-    (directory / "model.keras").write_bytes(b"new weights")
-    with pytest.raises(StoreError, match="damaged or exchanged"):
-        LinearModel.load(directory)
+def test_it_is_the_card_of_the_view():
+    of = view(names=("t2m", "height"))
+    card = Card.of("linear", of, PARAMETERS)
+    assert (card.target, card.features, card.scaling) == (of.target, of.features, of.scaling)
+    assert (dict(card.units), dict(card.ranges)) == (of.units, of.ranges)
+    assert (card.provenance, card.calibration, card.tiles) == (of.provenance, None, None)
+    assert card.with_calibration(CALIBRATION) == dataclasses.replace(card, calibration=CALIBRATION)

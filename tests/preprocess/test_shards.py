@@ -66,3 +66,10 @@ def test_regroup_is_lazy():
     groups = regroup(pieces(), 4)
     next(groups)
     assert read == [0]
+
+
+def test_cells_go_with_their_samples():
+    x, y, cell = np.ones((7, 1)), np.ones(7), np.array([5, 3, 9, 1, 0, 4, 8])
+    source = InMemoryShards(x, y, 3, cell)
+    assert [source.cells(number).tolist() for number in range(3)] == [[5, 3, 9], [1, 0, 4], [8]]
+    np.testing.assert_array_equal(Imputed(source, (1.0,)).cells(1), source.cells(1))

@@ -49,7 +49,7 @@ def test_types_are_those_of_the_fit(prepared):
 class TestKeptShards:
     def kept(self, directory):
         rows = np.arange(250, dtype="float32")
-        source = Counted(InMemoryShards(np.stack([rows, -rows], axis=1), rows, 100))
+        source = Counted(InMemoryShards(np.stack([rows, -rows], axis=1), rows, 100, 3 * np.arange(250)))
         return source, KeptShards(source, directory)
 
     def test_the_store_is_asked_once_for_each_shard(self, tmp_path):
@@ -61,6 +61,14 @@ class TestKeptShards:
                 np.testing.assert_array_equal(x, x_again)
                 np.testing.assert_array_equal(y, y_again)
                 assert (x_again.dtype, y_again.dtype) == (x.dtype, y.dtype)
+
+    def test_cells_are_asked_for_once_and_only_if_they_are_wanted(self, tmp_path):
+        source, kept = self.kept(tmp_path)
+        kept.read(1)
+        assert source.asked == [1]
+        for _ in range(2):
+            np.testing.assert_array_equal(kept.cells(1), 3 * np.arange(100, 200))
+        assert source.asked == [1, "cells of 1"]
 
     def test_sizes_are_those_of_the_source(self, tmp_path):
         source, kept = self.kept(tmp_path)
@@ -81,3 +89,7 @@ class Counted:
     def read(self, shard):
         self.asked.append(shard)
         return self._shards.read(shard)
+
+    def cells(self, shard):
+        self.asked.append(f"cells of {shard}")
+        return self._shards.cells(shard)

@@ -171,9 +171,12 @@ class Model(Protocol):
     """A way to fill gaps: fit, predict, save and load; a fitted one can be pickled."""
 
     name: ClassVar[str]
-    reach: ClassVar[Reach]
     fits_samples: ClassVar[bool]
     """Whether it is fitted to values of the train part, on which its errors say nothing then."""
+
+    @property
+    def reach(self) -> Reach:
+        """What it must be given of the cube; may hang on its options, and so is known for sure once it is fitted."""
 
     @property
     def card(self) -> Card:

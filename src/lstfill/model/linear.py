@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.config import Train
-from lstfill.errors import ConfigError, DataError
+from lstfill.errors import ConfigError
 from lstfill.model import network as networks
 from lstfill.model.base import Fitter, History, Prediction, Reach, TrainingView
 from lstfill.model.card import Card
+from lstfill.model.columns import Columns, column, outside
 from lstfill.model.directory import read_model, write_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lstfill.cube import Chunk
     from lstfill.model.calibration import Calibration
 
@@ -91,13 +90,12 @@ class LinearModel:
         """
         return Prediction(self.predict_columns(chunk.features), None)
 
-    def predict_columns(self, columns: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32]:
+    def predict_columns(self, columns: Columns) -> NDArray[np.float32]:
         """Predicts from features alone, arrays of one shape by name; NaN where one is missing and not imputed."""
         card = self.card
         value = np.asarray(card.parameters["intercept"], np.float64)
         for name in card.features:
-            feature, missing = _column(columns, name, card)
-            feature = np.where(missing, np.float32(card.impute.get(name, np.nan)), feature)
+            feature, _ = column(columns, name, card)
             value = value + card.parameters["slope"][name] * feature.astype(np.float64)
         return np.asarray(value, np.float32)
 
@@ -106,13 +104,7 @@ class LinearModel:
 
         A cell that cannot be predicted for a missing feature is not extrapolated.
         """
-        card, outside, lost = self.card, np.zeros(chunk.target.shape, bool), np.zeros(chunk.target.shape, bool)
-        for name in card.features:
-            feature, missing = _column(chunk.features, name, card)
-            low, high = card.ranges[name]
-            outside |= missing | (feature < low) | (feature > high)
-            lost |= missing & (name not in card.impute)
-        return outside & ~lost
+        return outside(chunk.features, self.card, chunk.target.shape)
 
     def calibrate(self, calibration: Calibration) -> LinearModel:
         """The same model with that calibration."""
@@ -163,10 +155,7 @@ def build(view: TrainingView, seed: int) -> Any:
     offset, scale = view.scaling.arrays(view.features)
     (target_offset,), (target_scale,) = view.scaling.arrays([view.target])
     layers = keras.layers
-    inputs = keras.Input((len(view.features),), name="features")
-    # Centred before it is divided: 280 K minus the mean is exact in float32, a difference of two quotients is not.
-    centred = layers.Normalization(mean=offset, variance=np.ones_like(scale), name="centre")(inputs)
-    scaled = layers.Rescaling((1 / scale).tolist(), name="scale")(centred)
+    inputs, scaled = networks.scaled_input(keras, offset, scale)
     initializer = keras.initializers.GlorotUniform(seed=seed % 2**32)
     line = layers.Dense(1, kernel_initializer=initializer, name="line")(scaled)
     outputs = layers.Rescaling(float(target_scale), float(target_offset), name="unscale")(line)
@@ -184,16 +173,3 @@ def fold(network: Any, view: TrainingView) -> dict[str, Any]:
     slope = kernel[:, 0] * target_scale / scale
     intercept = target_offset + target_scale * bias[0] - float((slope * offset).sum())
     return {"slope": dict(zip(view.features, slope.tolist(), strict=True)), "intercept": float(intercept)}
-
-
-def _column(
-    columns: Mapping[str, NDArray[np.floating]], name: str, card: Card
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """A feature as the model was trained on it, and where it is missing."""
-    if name not in columns:
-        raise DataError(
-            "the features",
-            [f"{name!r} is missing, there is only {list(columns)}: the model was trained on {list(card.features)}"],
-        )
-    feature = np.asarray(columns[name], np.float32)
-    return feature, ~np.isfinite(feature)

@@ -28,6 +28,9 @@ class ShardSource(Protocol):
     def read(self, shard: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features ``(n, f)`` and target ``(n,)`` of one shard, in stored units; a missing feature is NaN."""
 
+    def cells(self, shard: int) -> NDArray[np.int64]:
+        """C-order index of the samples' cells in the cube ``(n,)``, in the same order."""
+
 
 @dataclass(frozen=True)
 class InMemoryShards:
@@ -37,11 +40,13 @@ class InMemoryShards:
         x: features ``(n, f)`` in stored units.
         y: target ``(n,)`` in K.
         shard_size: samples a shard; the last one may be short.
+        cell: C-order index of each sample's cell in the cube ``(n,)``, for models that ask for date and place.
     """
 
     x: NDArray[np.float32]
     y: NDArray[np.float32]
     shard_size: int = SHARD_SAMPLES
+    cell: NDArray[np.int64] | None = None
 
     @property
     def sizes(self) -> list[int]:
@@ -53,8 +58,21 @@ class InMemoryShards:
 
     def read(self, shard: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features ``(n, f)`` and target ``(n,)`` of one shard."""
-        rows = slice(shard * self.shard_size, (shard + 1) * self.shard_size)
+        rows = self._rows(shard)
         return self.x[rows].astype(np.float32, copy=False), self.y[rows].astype(np.float32, copy=False)
+
+    def cells(self, shard: int) -> NDArray[np.int64]:
+        """C-order index of the samples' cells in the cube ``(n,)``.
+
+        Raises:
+            ValueError: they are not known.
+        """
+        if self.cell is None:
+            raise ValueError("the samples do not say their cells: give InMemoryShards the array cell")
+        return self.cell[self._rows(shard)]
+
+    def _rows(self, shard: int) -> slice:
+        return slice(shard * self.shard_size, (shard + 1) * self.shard_size)
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,10 @@ class Imputed:
         """Features ``(n, f)``, imputed, and target ``(n,)`` of one shard."""
         x, y = self.source.read(shard)
         return np.where(np.isfinite(x), x, np.asarray(self.values, np.float32)), y
+
+    def cells(self, shard: int) -> NDArray[np.int64]:
+        """C-order index of the samples' cells in the cube ``(n,)``."""
+        return self.source.cells(shard)
 
 
 def regroup(pieces: Iterable[Arrays], size: int) -> Iterator[Arrays]:

@@ -80,3 +80,11 @@ class KeptShards:
         for file, array in zip(kept, values, strict=True):
             np.save(file, array)
         return values
+
+    def cells(self, shard: int) -> NDArray[np.int64]:
+        """C-order index of the samples' cells in the cube ``(n,)``; kept from the first time that it is asked for."""
+        file = self.directory / f"{shard}-cell.npy"
+        if not file.exists():
+            np.save(file, self.source.cells(shard))
+        cells: NDArray[np.int64] = np.load(file)
+        return cells

@@ -187,7 +187,7 @@ def _assert_finite(epoch: int, row: dict[str, float], config: Train) -> None:
     if bad:
         raise LstfillError(
             f"the fit diverged: {bad} in epoch {epoch} with learning_rate {config.learning_rate:g}; "
-            "lower train.learning_rate, or set preprocess.scaling: standardize"
+            "lower train.learning_rate (of an mlp train.mlp.learning_rate), or set preprocess.scaling: standardize"
         )
 
 
