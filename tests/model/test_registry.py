@@ -32,5 +32,7 @@ def test_load_finds_the_class_by_the_card(tmp_path):
 
 def test_a_model_of_another_version(tmp_path):
     model.LinearModel(dataclasses.replace(CARD, model="forest"), b"weights").save(tmp_path)
-    with pytest.raises(StoreError, match="holds a model 'forest', this lstfill knows: boosting, ensemble, harmonic, linear"):
+    with pytest.raises(
+        StoreError, match="holds a model 'forest', this lstfill knows: boosting, ensemble, harmonic, linear"
+    ):
         model.load(tmp_path)
