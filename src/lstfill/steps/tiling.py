@@ -7,7 +7,7 @@ import logging
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,9 +48,9 @@ def fill_tiles(engine: Engine, reader: Reader, model: Model, scored: ScoredSet |
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    tiling, place = tiling_of(model.card, reader), join(place, uuid.uuid4().hex)
+    tiling, place = tiling_of(model.card.tiles or {}, reader), join(place, uuid.uuid4().hex)
     filling = _Filling(replace(reader, truth=None), model, tiling, scored, place)
-    tiles = tiles_with_land(tiling, reader)
+    tiles = list(land_of_tiles(tiling, reader))
     # Sums of other numbers of threads have other last bits; Dask's processes are bound to one as it is.
     with threadpool_limits(1, user_api="blas"):
         spans = dict(zip(tiles, engine.map(filling, tiles), strict=True))
@@ -58,9 +58,9 @@ def fill_tiles(engine: Engine, reader: Reader, model: Model, scored: ScoredSet |
     return Blended(model.card, tiling, filling.dates, place, written)
 
 
-def tiling_of(card: Card, reader: Reader) -> Tiling:
-    """The tiles that a model is asked for on a cube."""
-    sizes, shape = card.tiles or {}, reader.grid.shape
+def tiling_of(sizes: Mapping[str, int], reader: Reader) -> Tiling:
+    """The tiles of ``side`` and ``overlap`` on a cube; smaller ones, which is logged, where dates are many."""
+    shape = reader.grid.shape
     tiling = Tiling.of(shape, sizes["side"], sizes["overlap"])
     if tiling.lat.overlap != sizes["overlap"]:
         rows, columns = (max(np.diff(axis.edges)) for axis in (tiling.lat, tiling.lon))
@@ -71,14 +71,14 @@ def tiling_of(card: Card, reader: Reader) -> Tiling:
     return tiling
 
 
-def tiles_with_land(tiling: Tiling, reader: Reader) -> list[int]:
-    """Numbers of the tiles that have land of their own, ascending; a row of tiles is looked at at a time."""
-    found = []
+def land_of_tiles(tiling: Tiling, reader: Reader) -> dict[int, int]:
+    """Cells of land in the tiles that have some, by number, ascending; a row of tiles is looked at at a time."""
+    found: dict[int, int] = {}
     for row in range(len(tiling.lat)):
         rows, (_, _, columns) = tiling.lat.core(row), reader.grid.shape
         land = reader.land_in(Window((0, rows.start, 0), (1, rows.stop, columns)))
-        there = [column for column in range(len(tiling.lon)) if land[:, tiling.lon.core(column)].any()]
-        found += [row * len(tiling.lon) + column for column in there]
+        counts = [int(np.count_nonzero(land[:, tiling.lon.core(column)])) for column in range(len(tiling.lon))]
+        found |= {row * len(tiling.lon) + column: cells for column, cells in enumerate(counts) if cells}
     return found
 
 

@@ -1,10 +1,12 @@
-"""Train: fits the model on streamed samples, records it, and writes its directory."""
+"""Train: fits the models, calibrates and records them, and writes their directory."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lstfill.artifacts import Pointer
 from lstfill.config import Cluster, Tracking, Train
 from lstfill.steps import models
+from lstfill.steps.contenders import COMPARED
 from lstfill.steps.provenance import (
     SEAL,
     begin,
@@ -25,10 +28,12 @@ from lstfill.steps.provenance import (
 from lstfill.steps.reader import Reader
 from lstfill.steps.shards import KeptShards, StoredShards
 from lstfill.storage import objects
+from lstfill.storage.address import join
 from lstfill.storage.scratch import scratch_directory
 
 if TYPE_CHECKING:
-    from lstfill.model import Axes, Calibration, History, Model, Residuals, TrainingView
+    from lstfill.model import Calibration, History, Model, TrainingView
+    from lstfill.steps.learning import Tiles
     from lstfill.tracking import RunHandle
 
 logger = logging.getLogger(__name__)
@@ -45,12 +50,14 @@ def run(
     land: str,
     parts: str,
     output: str,
-    cluster: Cluster | None = None,  # noqa: ARG001 - for models of tiles
+    cluster: Cluster | None = None,
 ) -> Pointer:
-    """Writes a model directory: ``model.keras``, ``model.json``, the history of the fit, TensorBoard's logs.
+    """Writes a model directory: weight files, ``model.json``, the history of a fit by epochs, TensorBoard's logs.
+
+    The model that fills lies in its root, those to compare it with each in ``compared/<name>``.
 
     Args:
-        train: model, its fit, and where to register it; or a pretrained model to take as it is.
+        train: models, their fit, and where to register the one that fills; or a pretrained model to take as it is.
         tracking: where the run is recorded.
         samples: address of the samples.
         cube: address of the work cube.
@@ -68,17 +75,20 @@ def run(
         DataError: if a part has no samples, or a pretrained model was made for other variables.
         LstfillError: if the fit diverges.
     """
-    from lstfill import model as models_of
-    from lstfill.model import Axes
+    from lstfill.steps.learning import Tiles
     from lstfill.tracking import open_run, resolve_uri
 
     refuse_own_input(output, samples, cube, land, parts, train.pretrained)
     origin = refuse_foreign(samples, "preprocess", "the samples")
-    grid = Reader.open(cube, land, parts).grid
+    reader = Reader.open(cube, land, parts)
     begin(output)
+    # Of an earlier run, which may have compared others.
+    objects.remove(join(output, COMPARED))
     uri = resolve_uri(tracking, None)
     name = f"{train.model} of {', '.join(origin['facts']['features']) or 'nothing'}"
-    with scratch_directory() as scratch, open_run(uri, tracking.experiment, name) as active:
+    with ExitStack() as stack:
+        scratch = stack.enter_context(scratch_directory())
+        active = stack.enter_context(open_run(uri, tracking.experiment, name))
         active.log_config({**origin["configuration"], "train": train.model_dump(mode="json")})
         _log_lineage(active, origin)
         directory = scratch / "model"
@@ -86,12 +96,22 @@ def run(
         if train.pretrained:
             facts |= _take(train.pretrained, tracking, origin, scratch, directory)
         else:
-            facts |= _fit(train, samples, origin, active, directory, Axes(grid.time, grid.lat, grid.lon))
+            tiles = Tiles(reader, train, cluster or Cluster(), stack)
+            facts |= _fit_all(train, samples, origin, active, directory, tiles)
         objects.put_tree(directory, output)
-        content = models.digest(models_of.load(directory))
-        provenance = describe("train", section=train, inputs={"samples": samples}, content=content, facts=facts)
+        provenance = describe(
+            "train", section=train, inputs={"samples": samples}, content=_digest(directory), facts=facts
+        )
         seal(output, provenance)
     return pointer_to(output, provenance)
+
+
+def _digest(directory: Path) -> str:
+    """What tells the fitted models from others."""
+    from lstfill import model
+
+    places = [directory, *sorted((directory / COMPARED).glob("*"))]
+    return " ".join(models.digest(model.load(place)) for place in places)
 
 
 def _log_lineage(active: RunHandle, origin: Mapping[str, Any]) -> None:
@@ -121,31 +141,57 @@ def _take(
     return {"pretrained": address, "version": address if address.startswith(models.REGISTRY) else None}
 
 
-def _fit(
-    train: Train, samples: str, origin: Mapping[str, Any], active: RunHandle, directory: Path, axes: Axes
+def _fit_all(
+    train: Train, samples: str, origin: Mapping[str, Any], active: RunHandle, directory: Path, tiles: Tiles
 ) -> dict[str, Any]:
+    """Fits one model after the other; the facts are those of the one that fills, which comes first."""
+    view = _kept(_view(samples, origin, tiles.reader), directory.parent)
+    directory.mkdir()
+    several = len(train.models()) > 1
+    facts: dict[str, Any] = {}
+    for name in train.models():
+        with ExitStack() as stack:
+            # A run of its own for each, so that they stand side by side; and the run of the pipeline for the first.
+            runs = [active] if name == train.model else []
+            runs += [stack.enter_context(active.child(name))] if several else []
+            place = directory if name == train.model else directory / COMPARED / name
+            told = _fit(train.model_copy(update={"model": name}), view, runs, place, tiles)
+        facts = facts or told
+    return facts
+
+
+def _fit(train: Train, view: TrainingView, runs: Sequence[RunHandle], place: Path, tiles: Tiles) -> dict[str, Any]:
+    """Fits, calibrates, writes and records one model."""
     from lstfill import model as models_of
     from lstfill import train as fitting
-
-    view = _kept(_view(samples, origin), directory.parent)
-    directory.mkdir()
+    from lstfill.model import Reach
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
-        active.log_metrics({"train": values}, step=epoch)
+        for run in runs:
+            run.log_metrics({"train": values}, step=epoch)
 
+    place.mkdir(parents=True, exist_ok=True)
     model = models_of.create(train.model)
-    history = fitting.fit(model, view, train, directory / "tensorboard", on_epoch)
-    model = model.calibrate(_calibration(model, samples, origin, axes))
-    model.save(directory)
-    (directory / HISTORY).write_text(json.dumps(history.to_dict(), indent=2), encoding="utf-8")
-    return _record(train, model, history, active, directory)
+    learns = model.fits_samples and model.reach is Reach.TILE
+    began = time.perf_counter()
+    history = fitting.fit(
+        model, replace(view, tiles=tiles.to_learn if learns else None), train, place / "tensorboard", on_epoch
+    )
+    fitted = time.perf_counter()
+    model = model.calibrate(_calibration(model, view, tiles))
+    calibrated = time.perf_counter()
+    model.save(place)
+    for run in runs:
+        run.log_metrics({"seconds": {"fit": fitted - began, "calibration": calibrated - fitted}})
+    logger.info("%s: fitted in %.1f s, calibrated in %.1f s", train.model, fitted - began, calibrated - fitted)
+    return _record(train, model, history, runs, place)
 
 
-def _view(samples: str, origin: Mapping[str, Any]) -> TrainingView:
-    from lstfill.model import TrainingView
+def _view(samples: str, origin: Mapping[str, Any], reader: Reader) -> TrainingView:
+    from lstfill.model import Axes, TrainingView
     from lstfill.preprocess import Scaling, Statistics
 
-    facts = origin["facts"]
+    facts, grid = origin["facts"], reader.grid
     statistics = Statistics.from_dict(facts["statistics"])
     return TrainingView(
         train=_stored(samples, origin, "train"),
@@ -157,6 +203,8 @@ def _view(samples: str, origin: Mapping[str, Any]) -> TrainingView:
         ranges=statistics.ranges(),
         impute=facts["impute"],
         provenance={"lineage": origin["lineage"], "config_hash": origin["config_hash"], "version": origin["version"]},
+        covariates=reader.covariates,
+        axes=Axes(grid.time, grid.lat, grid.lon),
     )
 
 
@@ -172,41 +220,45 @@ def _kept(view: TrainingView, scratch: Path) -> TrainingView:
     return replace(view, train=KeptShards(view.train, places[0]), validation=KeptShards(view.validation, places[1]))
 
 
-def _calibration(model: Model, samples: str, origin: Mapping[str, Any], axes: Axes) -> Calibration:
-    """How far the model is off on the validation part."""
-    from lstfill.model import fit_calibration
+def _calibration(model: Model, view: TrainingView, tiles: Tiles) -> Calibration:
+    """How far a model is off: on the validation part, or where it looks around on artificial gaps."""
+    from lstfill.model import Reach
+    from lstfill.steps import calibrating
 
-    residuals = _residuals(model, _stored(samples, origin, "validation"), axes)
-    return fit_calibration(residuals, model.reach, "values of the validation part")
-
-
-def _residuals(model: Model, shards: StoredShards, axes: Axes) -> Iterator[Residuals]:
-    from lstfill.model.residuals import residuals_of_samples
-
-    for number in range(len(shards)):
-        x, y = shards.read(number)
-        columns = dict(zip(model.card.features, x.T, strict=True))
-        yield residuals_of_samples(model.predict_columns(columns) - y, shards.cells(number), axes)
+    if model.reach is Reach.CELL:
+        return calibrating.on_samples(model, view)
+    return calibrating.on_tiles(tiles.engine, model, tiles.to_calibrate, tiles.train.calibration)
 
 
-def _record(train: Train, model: Model, history: History, active: RunHandle, directory: Path) -> dict[str, Any]:
+def _record(
+    train: Train, model: Model, history: History | None, runs: Sequence[RunHandle], place: Path
+) -> dict[str, Any]:
+    """Logs how the fit went, and the model that fills; gives the facts about it."""
     from lstfill.train import loss_figure
 
-    loss_figure(history).savefig(directory / "loss.png", dpi=120)
-    active.log_files({"figures/loss.png": (directory / "loss.png").read_bytes()})
-    active.log_directory(directory / "tensorboard", "tensorboard")
-    best = history.best_epoch - 1
-    active.log_metrics({"best_epoch": history.best_epoch, "best_val_loss": history.val_loss[best]})
-    example = {name: values.tolist() for name, values in model.example().items()}
-    logged = active.log_model(
-        directory, train.model, model.card.features, example, register_as=train.register_as, alias=train.alias
-    )
-    return {"version": logged.uri, "best_epoch": history.best_epoch, "best_val_loss": history.val_loss[best]}
+    facts: dict[str, Any] = {}
+    if history is not None:
+        (place / HISTORY).write_text(json.dumps(history.to_dict(), indent=2), encoding="utf-8")
+        loss_figure(history).savefig(place / "loss.png", dpi=120)
+        facts = {"best_epoch": history.best_epoch, "best_val_loss": history.val_loss[history.best_epoch - 1]}
+    for run in runs:
+        run.log_metrics(facts)
+        if history is not None:
+            run.log_files({"figures/loss.png": (place / "loss.png").read_bytes()})
+            run.log_directory(place / "tensorboard", "tensorboard")
+    return {"version": _logged(train, model, runs[0], place), **facts}
+
+
+def _logged(train: Train, model: Model, run: RunHandle, place: Path) -> str:
+    """Address of the model in MLflow."""
+    from lstfill.serving import serving_of
+
+    return run.log_model(place, train.model, serving_of(model), register_as=train.register_as).uri
 
 
 def history_of(model: str) -> dict[str, Any] | None:
-    """The history of the fit beside a model; None for one that was taken as it is."""
-    if origin_of(model)["facts"].get("pretrained"):
+    """The history of the fit beside a model; None for one that was taken as it is, or that knows no epochs."""
+    if "best_epoch" not in origin_of(model)["facts"]:
         return None
     found: dict[str, Any] = objects.get_json(f"{model.rstrip('/')}/{HISTORY}")
     return found

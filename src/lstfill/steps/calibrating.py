@@ -1,0 +1,73 @@
+"""Calibrates fitted models on artificial gaps, tile by tile on any engine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from lstfill.model import Calibration, Model, Residuals, calibration_gaps, fit_calibration, residuals_of
+from lstfill.model.residuals import residuals_of_samples
+
+if TYPE_CHECKING:
+    from lstfill.compute.engine import Engine
+    from lstfill.model import TrainingView
+    from lstfill.modelconfig import Calibration as Options
+    from lstfill.steps.learning import StoredTiles
+
+
+def on_samples(model: Any, view: TrainingView) -> Calibration:
+    """How far a model of features alone is off on the validation part.
+
+    Args:
+        model: of reach CELL, fitted.
+        view: what it was fitted to, with the coordinates of the cube.
+    """
+    return fit_calibration(_residuals(model, view), model.reach, "values of the validation part")
+
+
+def _residuals(model: Any, view: TrainingView) -> Iterator[Residuals]:
+    if view.axes is None:
+        raise ValueError("the view has no coordinates")
+    for number in range(len(view.validation)):
+        x, y = view.validation.read(number)
+        columns = dict(zip(model.card.features, x.T, strict=True))
+        yield residuals_of_samples(model.predict_columns(columns) - y, view.validation.cells(number), view.axes)
+
+
+def on_tiles(engine: Engine, model: Model, tiles: StoredTiles, options: Options) -> Calibration:
+    """How far a model is off where gaps are cut into tiles; each tile is filled several times.
+
+    Args:
+        engine: where tiles are filled.
+        model: fitted.
+        tiles: to cut gaps into.
+        options: how often each is filled, and the seed of the gaps.
+
+    Raises:
+        DataError: no gap shows an error.
+    """
+    items = itertools.product(range(len(tiles)), range(options.rounds))
+    with threadpool_limits(1, user_api="blas"):
+        residuals = engine.map(_Filling(model, tiles, options.seed), items)
+        part = "the validation part" if model.fits_samples else "the train and validation parts"
+        return fit_calibration(residuals, model.reach, f"artificial gaps in {part}")
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """What a worker needs to fill a tile whose values are known."""
+
+    model: Model
+    tiles: StoredTiles
+    seed: int
+
+    def __call__(self, item: tuple[int, int]) -> Residuals:
+        """Errors of one tile and turn."""
+        number, turn = item
+        tile = self.tiles.read(number)
+        gaps = calibration_gaps(tile.chunk, self.seed, self.tiles.numbers[number], turn)
+        return residuals_of(self.model.predict(tile.chunk.hiding(gaps)), tile, gaps, self.model)
