@@ -56,9 +56,13 @@ def client_of(uri):
     return MlflowClient(uri, registry_uri=uri)
 
 
+SERVING = tracking.Serving(
+    inputs={"t2m": "double", "skt": "double"}, example={"t2m": [280.0, 290.0], "skt": [281.0, 291.0]}
+)
+
+
 def log_model(run, directory, **options):
-    example = {"t2m": [280.0, 290.0], "skt": [281.0, 291.0]}
-    return run.log_model(directory, "linear", ["t2m", "skt"], example, **options)
+    return run.log_model(directory, "linear", SERVING, **options)
 
 
 @contextlib.contextmanager
@@ -347,14 +351,15 @@ class TestRun:
 @pytest.fixture(scope="module")
 def registered(store, model_directory):
     with tracking.open_run(store, "models", "r") as run:
-        logged = log_model(run, model_directory, register_as="lst", alias="champion", tags={"cube": "9f"})
+        logged = log_model(run, model_directory, register_as="lst", tags={"cube": "9f"})
+    client_of(store).set_registered_model_alias("lst", "champion", logged.version)
     return run, logged
 
 
 class TestModel:
     def test_it_says_where_the_model_went(self, registered):
         _, logged = registered
-        assert (logged.uri, logged.name, logged.version, logged.alias) == ("models:/lst/1", "lst", "1", "champion")
+        assert (logged.uri, logged.name, logged.version) == ("models:/lst/1", "lst", "1")
 
     @pytest.mark.parametrize("dtype", ["float64", "float32"])
     @pytest.mark.usefixtures("registered")
@@ -408,13 +413,12 @@ class TestModel:
         found = tracking.fetch_model("models:/lst@champion", store, tmp_path)
         assert sorted(path.name for path in found.iterdir()) == ["model.json", "model.keras"]
 
-    def test_a_second_version_takes_the_alias(self, store, model_directory):
+    def test_a_second_version_gets_no_alias_by_itself(self, store, model_directory):
         with tracking.open_run(store, "models", "again") as run:
-            first = log_model(run, model_directory, register_as="moved", alias="best")
-            second = log_model(run, model_directory, register_as="moved", alias="best")
+            first = log_model(run, model_directory, register_as="counted")
+            second = log_model(run, model_directory, register_as="counted")
         assert (first.version, second.version) == ("1", "2")
-        assert client_of(store).get_model_version_by_alias("moved", "best").aliases == ["best"]
-        assert str(client_of(store).get_model_version_by_alias("moved", "best").version) == "2"
+        assert client_of(store).get_registered_model("counted").aliases == {}
 
     def test_unregistered_is_logged_all_the_same(self, store, model_directory, tmp_path):
         with tracking.open_run(store, "models", "r") as run:
@@ -609,7 +613,8 @@ def test_all_of_it_on_a_server(server, model_directory, tmp_path, capfd):
         run.log_metrics({"loss": 1.0}, 1)
         run.log_text("<p>report</p>", "report.html")
         run.log_lineage(identity="1", source="s3://b/c.zarr")
-        logged = log_model(run, model_directory, register_as="served", alias="champion")
+        logged = log_model(run, model_directory, register_as="served")
+    tracking.Alias(server, "served", "champion").promote(logged.version, "first", {})
     found = client_of(server).get_run(run.run_id)
     assert (found.info.status, found.data.metrics) == ("FINISHED", {"loss": 1.0})
     assert found.info.artifact_uri.startswith("mlflow-artifacts:/")

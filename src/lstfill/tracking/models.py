@@ -1,4 +1,4 @@
-"""Models in MLflow: logged in its Keras flavour with the whole model directory inside, registered, and fetched back."""
+"""Models in MLflow: logged with the whole model directory inside, registered, and fetched back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from lstfill.tracking.uri import redact
 
 # Where our files stand beside those of MLflow's layout, and what makes them complete.
 _FOLDER = "lstfill"
-_COMPLETE = ("model.json", "model.keras")
+_CARD = "model.json"
+_NETWORK = "model.keras"
 _MODEL_URI = re.compile(r"models:/+(?P<name>[^@/]+)(@(?P<alias>[^@/]+)|/(?P<version>[^@/]+))?")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
@@ -35,14 +36,31 @@ class LoggedModel:
         model_id: MLflow's identifier of the logged model.
         name: in the registry; None if not registered.
         version: in the registry; None if not registered.
-        alias: that points to the version; None if none was asked for.
     """
 
     uri: str
     model_id: str
     name: str | None = None
     version: str | None = None
-    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a model is asked through MLflow, by a table.
+
+    Attributes:
+        inputs: type of each column as MLflow names it (``double``, ``datetime``, ``any``), by name and in order.
+        example: a few rows, column to values.
+        outputs: type of each column of the answer; empty for one number a row.
+        requirements: packages that it needs where it is asked.
+        loader: module of this package that loads the model directory; None for a Keras network of the inputs.
+    """
+
+    inputs: Mapping[str, str]
+    example: Mapping[str, Sequence[Any]]
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    requirements: tuple[str, ...] = ("keras", "tensorflow", "numpy")
+    loader: str | None = None
 
 
 def log_model(
@@ -50,29 +68,25 @@ def log_model(
     run: tuple[str, str],
     directory: Path,
     name: str,
-    columns: Sequence[str],
-    input_example: Mapping[str, Sequence[float]],
+    serving: Serving,
     register_as: str | None,
-    alias: str | None,
     tags: dict[str, str],
 ) -> LoggedModel:
-    """Logs a model directory so that plain ``mlflow.pyfunc.load_model`` takes a table of features in K and gives K.
+    """Logs a model directory so that plain ``mlflow.pyfunc.load_model`` takes a table in K and gives K.
 
     Args:
         client: MLflow's client.
         run: identifiers of the run and of its experiment.
-        directory: holds ``model.keras`` and ``model.json``; stored whole, so that ``fetch_model`` gives it back.
+        directory: holds ``model.json`` and the weight files; stored whole, so that ``fetch_model`` gives it back.
         name: of the logged model, without ``/ : . % " '``.
-        columns: features in the order of the model's inputs; they become the signature.
-        input_example: a few rows, column to values.
+        serving: how it is asked.
         register_as: name in the registry; None registers nothing.
-        alias: moved to the new version.
         tags: of the logged model and of the version: cube identity, configuration hash.
 
     Raises:
         TrackingError: the directory is not that of a model.
     """
-    _assert_complete(directory, str(directory))
+    _assert_complete(directory, str(directory), () if serving.loader else (_NETWORK,))
     from mlflow.entities import LoggedModelOutput
 
     tags = {key: redact(value) for key, value in tags.items()}
@@ -80,47 +94,59 @@ def log_model(
     client.log_outputs(run[0], [LoggedModelOutput(model.model_id, step=0)])
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            _save(model, run[0], directory, columns, input_example, Path(scratch) / "model")
+            _save(model, run[0], directory, serving, Path(scratch) / "model")
             client.log_model_artifacts(model.model_id, str(Path(scratch) / "model"))
     except BaseException:
         client.finalize_logged_model(model.model_id, "FAILED")
         raise
     client.finalize_logged_model(model.model_id, "READY")
-    return _register(client, model, run[0], register_as, alias, tags)
+    return _register(client, model, run[0], register_as, tags)
 
 
-def _save(
-    model: Any,
-    run_id: str,
-    directory: Path,
-    columns: Sequence[str],
-    input_example: Mapping[str, Sequence[float]],
-    into: Path,
-) -> None:
+def _save(model: Any, run_id: str, directory: Path, serving: Serving, into: Path) -> None:
     """Writes MLflow's layout; requirements are given, since inferring them would start a process and load all again."""
-    import keras
-    import mlflow.keras
     import pandas as pd
     from mlflow.models import Model
 
     layout = Model(
-        artifact_path=model.artifact_location, run_id=run_id, model_id=model.model_id, signature=_signature(columns)
+        artifact_path=model.artifact_location, run_id=run_id, model_id=model.model_id, signature=_signature(serving)
     )
-    into.mkdir()  # the flavour writes the example before it makes its directory
+    options = {
+        "mlflow_model": layout,
+        "input_example": pd.DataFrame({column: serving.example[column] for column in serving.inputs}),
+        "pip_requirements": [_requirement(package) for package in serving.requirements],
+        "metadata": {"lstfill": json.loads((directory / _CARD).read_text(encoding="utf-8"))},
+    }
+    into.mkdir()  # the Keras flavour writes the example before it makes its directory
+    if serving.loader is None:
+        _save_network(directory, into, options)
+        shutil.copytree(directory, into / _FOLDER)
+    else:
+        _save_loaded(directory, into, serving.loader, options)
+
+
+def _save_network(directory: Path, into: Path, options: dict[str, Any]) -> None:
+    import keras
+    import mlflow.keras
+
     with _without_warning_of_no_signature():
-        mlflow.keras.save_model(
-            keras.models.load_model(directory / "model.keras", compile=False),
-            str(into),
-            mlflow_model=layout,
-            input_example=pd.DataFrame({column: input_example[column] for column in columns}, dtype="float64"),
-            pip_requirements=[
-                _requirement("keras"),
-                _requirement("tensorflow", "tensorflow-cpu"),
-                _requirement("numpy"),
-            ],
-            metadata={"lstfill": json.loads((directory / "model.json").read_text(encoding="utf-8"))},
-        )
-    shutil.copytree(directory, into / _FOLDER)
+        mlflow.keras.save_model(keras.models.load_model(directory / _NETWORK, compile=False), str(into), **options)
+
+
+def _save_loaded(directory: Path, into: Path, loader: str, options: dict[str, Any]) -> None:
+    """Any other model, with the code of this package: whoever loads it needs no more than the requirements."""
+    import lstfill
+
+    mlflow = quiet_mlflow()
+    into.rmdir()
+    package = str(Path(lstfill.__file__).parent)
+    mlflow.pyfunc.save_model(str(into), loader_module=loader, data_path=str(directory), code_paths=[package], **options)
+    # MLflow calls it data/NAME: one copy is enough for both ways to load it.
+    layout = options["mlflow_model"]
+    flavor = layout.flavors["python_function"]
+    (into / flavor["data"]).rename(into / _FOLDER)
+    flavor["data"] = _FOLDER
+    layout.save(str(into / "MLmodel"))
 
 
 @contextmanager
@@ -135,19 +161,26 @@ def _without_warning_of_no_signature() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _signature(columns: Sequence[str]) -> Any:
+def _signature(serving: Serving) -> Any:
     import numpy as np
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types import Schema, TensorSpec
+
+    outputs = _columns(serving.outputs) if serving.outputs else [TensorSpec(np.dtype(np.float32), (-1, 1))]
+    return ModelSignature(Schema(_columns(serving.inputs)), Schema(outputs))
+
+
+def _columns(types: Mapping[str, str]) -> list[Any]:
+    from mlflow.types import ColSpec
+    from mlflow.types.schema import AnyType
 
     # double takes float32 and float64 columns alike; a signature of float would refuse what pandas makes by default.
-    inputs = Schema([ColSpec(DataType.double, column) for column in columns])
-    return ModelSignature(inputs, Schema([TensorSpec(np.dtype(np.float32), (-1, 1))]))
+    return [ColSpec(AnyType() if of == "any" else of, column) for column, of in types.items()]
 
 
-def _requirement(package: str, *substitutes: str) -> str:
+def _requirement(package: str) -> str:
     """The pinned requirement under the package's common name, even where a build with another name is installed."""
-    for candidate in (package, *substitutes):
+    for candidate in (package, f"{package}-cpu"):
         try:
             return f"{package}=={importlib.metadata.version(candidate)}"
         except importlib.metadata.PackageNotFoundError:
@@ -155,18 +188,14 @@ def _requirement(package: str, *substitutes: str) -> str:
     return package
 
 
-def _register(
-    client: Any, model: Any, run_id: str, register_as: str | None, alias: str | None, tags: dict[str, str]
-) -> LoggedModel:
+def _register(client: Any, model: Any, run_id: str, register_as: str | None, tags: dict[str, str]) -> LoggedModel:
     if register_as is None:
         return LoggedModel(f"models:/{model.model_id}", model.model_id)
     _ensure_registered(client, register_as)
     version = client.create_model_version(
         register_as, model.artifact_location, run_id=run_id, tags=tags, model_id=model.model_id
     ).version
-    if alias is not None:
-        client.set_registered_model_alias(register_as, alias, version)
-    return LoggedModel(f"models:/{register_as}/{version}", model.model_id, register_as, str(version), alias)
+    return LoggedModel(f"models:/{register_as}/{version}", model.model_id, register_as, str(version))
 
 
 def _ensure_registered(client: Any, name: str) -> None:
@@ -188,7 +217,7 @@ def fetch_model(model_uri: str, tracking_uri: str, into: Path) -> Path:
         into: directory the files are put under; made if needed.
 
     Returns:
-        The directory with ``model.json`` and ``model.keras``.
+        The directory with ``model.json`` and the weight files.
 
     Raises:
         TrackingError: no server, no such name, alias or version (and which there are), or no model of this package.
@@ -252,8 +281,8 @@ def _there_is(client: Any, name: str) -> str:
     return f"{name!r} has the aliases: {', '.join(aliases) or 'none'}; the versions: {shown}"
 
 
-def _assert_complete(directory: Path, where: str) -> None:
-    missing = [name for name in _COMPLETE if not (directory / name).is_file()]
+def _assert_complete(directory: Path, where: str, needed: Sequence[str] = ()) -> None:
+    missing = [name for name in (_CARD, *needed) if not (directory / name).is_file()]
     if missing:
         raise TrackingError(
             f"{where} is not a model of lstfill: it has no {' and no '.join(missing)}; "

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from lstfill.errors import TrackingError
 from lstfill.tracking.client import connect, error_code, translated
 from lstfill.tracking.lineage import lineage_inputs, lineage_tags
-from lstfill.tracking.models import LoggedModel, log_model
+from lstfill.tracking.models import LoggedModel, Serving, log_model
 from lstfill.tracking.uri import artifact_root, redact
 from lstfill.tracking.values import metrics, parameters
 
@@ -244,18 +244,14 @@ class RunHandle:
         self,
         directory: Path,
         name: str,
-        columns: Sequence[str],
-        input_example: Mapping[str, Sequence[float]],
+        serving: Serving,
         register_as: str | None = None,
-        alias: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> LoggedModel:
-        """Logs a model directory in MLflow's Keras flavour and registers it (``lstfill.tracking.models.log_model``)."""
+        """Logs a model directory and registers it, without an alias (``lstfill.tracking.models.log_model``)."""
         with self._doing("log the model"):
             run = (self.run_id, self.experiment_id)
-            return log_model(
-                self._client, run, directory, name, columns, input_example, register_as, alias, dict(tags or {})
-            )
+            return log_model(self._client, run, directory, name, serving, register_as, dict(tags or {}))
 
     @contextmanager
     def child(self, model: str) -> Iterator[RunHandle]:
