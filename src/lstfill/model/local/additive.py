@@ -20,6 +20,8 @@ FLOOR_K = 0.5
 UNKNOWN_K = 10.0
 """Deviation of a date of which nothing is known, where no other date can tell."""
 _ROUNDS = 15
+_AGAIN = 3
+"""Times that far values are moved nearer: they have moved the means that they are far from."""
 _RIDGE = 1e-3
 _TO_DEVIATION = 1.4826
 """Deviation of a normal distribution over its median absolute deviation."""
@@ -48,12 +50,12 @@ def fit_additive(cells: Cells, *, robust: bool) -> Additive:
     Args:
         cells: of a tile with at least one value.
         robust: values further from what is expected than six robust deviations of their date are moved there, and
-            all is fitted again.
+            means are fitted again.
     """
     values = np.where(cells.seen, cells.values, 0.0)
     driven = _driven(values, cells)
     date, cell = _means(values - driven, cells.seen)
-    if robust:
+    for _ in range(_AGAIN if robust else 0):
         left = np.where(cells.seen, values - driven - date[:, None] - cell, np.nan)
         values = np.where(cells.seen, values + (within(left) - left), 0.0)
         date, cell = _means(values - driven, cells.seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from lstfill.model.base import Prediction
@@ -27,5 +27,10 @@ class LocalModel(TileModel):
         Args:
             chunk: all dates of a tile with its margin.
         """
-        value, spread = fill(chunk, Local(**self.options()), int(self.card.parameters["seed"]))
+        known = replace(
+            chunk,
+            features={name: chunk.features[name] for name in self.card.features},
+            covariates={name: chunk.covariates[name] for name in self.card.covariates},
+        )
+        value, spread = fill(known, Local(**self.options()), int(self.card.parameters["seed"]))
         return Prediction(value, spread)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 ENOUGH = 400.0
-"""Cells seen on both of two dates at which their correlation is half believed: neighbours tell the same."""
+"""Cells seen on both of two dates at which their correlation is half believed: neighbours tell the same.
+
+The same holds of a date and itself, so that one with few values does not become a pattern of its own.
+"""
 OWN = 0.05
 """Least share of a date's variance that is its own."""
 _PRIOR_CELLS = 100.0
@@ -98,7 +101,6 @@ def fit_patterns(means: Additive, count: int) -> Patterns:
 
 def _loadings(correlation: Array, count: int) -> Array:
     """Largest eigenvectors ``(time, r)`` times the roots of their eigenvalues; the largest weight is positive."""
-    np.fill_diagonal(correlation, 1.0)
     values, vectors = np.linalg.eigh(correlation)
     values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
     largest = np.abs(vectors).argmax(axis=0)
