@@ -116,7 +116,7 @@ def learned(chain):
     """All of the model but the identities of the data it was made from."""
     card = json.loads(Path(chain.at("model"), "model.json").read_text())
     # The network's file is an archive with the time in it; its weights are compared one by one.
-    card.pop("provenance"), card.pop("keras_sha256")
+    card.pop("provenance"), card.pop("files")
     history = json.loads(Path(chain.at("model"), "history.json").read_text())
     history.pop("seconds")
     return card | {"history": history, "network": weights(chain)}

@@ -128,7 +128,7 @@ def test_it_is_a_cf_cube(filled, cube):
 def test_it_says_how_it_was_made(filled):
     origin = origin_of(filled.at("filled"))
     assert set(origin["configuration"]) == {
-        "source", "mask", "split", "preprocess", "train", "evaluate", "predict",
+        "source", "mask", "split", "preprocess", "train", "predict",
     }  # fmt: skip
     assert origin["lineage"]["model"] == origin_of(filled.at("model"))["identity"]
 
@@ -181,7 +181,7 @@ def test_observed_values_and_features_are_written_on_demand(filled, tmp_path):
         other = filled.but(root=tmp_path / write, predict=Predict(write=write))
         other.filled(**filled.inputs("cube", "land", "model"))
         with opened(other) as ds:
-            assert set(ds.data_vars) == {TARGET, SOURCE, UNCERTAINTY, *more}
+            assert set(ds.data_vars) == {TARGET, SOURCE, UNCERTAINTY, INTERVAL, *more}
             assert ds[OBSERVED].values.tobytes() == filled.array("cube", TARGET).tobytes()
             if FEATURE in more:
                 assert ds[FEATURE].values.tobytes() == filled.array("cube", FEATURE).tobytes()

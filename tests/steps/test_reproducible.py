@@ -65,7 +65,7 @@ def test_the_same_model_fills_to_the_same_bits(filled, other, tmp_path_factory):
     there = other.but(root=tmp_path_factory.mktemp("filled"))
     shutil.copytree(other.at("cube"), there.at("cube"))
     shutil.copytree(other.at("land"), there.at("land"))
-    there.filled(model=filled.at("model"), evaluation=filled.at("evaluation"))
+    there.filled(model=filled.at("model"))
     assert differing(filled.values("filled"), there.values("filled")) == []
 
 
@@ -85,7 +85,7 @@ def test_a_retrained_model_has_the_same_weights(fitted, again):
 
 
 def test_a_retrained_model_fills_to_a_millikelvin(filled, again):
-    again.filled(evaluation=filled.at("evaluation"))
+    again.filled()
     mine, theirs = filled.values("filled"), again.values("filled")
     assert np.nanmax(np.abs(mine[TARGET] - theirs[TARGET])) <= 1e-3
     assert differing(mine, theirs) in ([], [TARGET])

@@ -281,14 +281,14 @@ def test_pieces_of_two_fills_at_one_place_do_not_mix(prepared, tmp_path):
 
 def test_a_cube_of_many_dates_has_smaller_tiles_and_the_log_says_so(caplog):
     reader = SimpleNamespace(grid=SimpleNamespace(shape=(20_000, 400, 400)))
-    card = replace(CARD, tiles={"side": 96, "overlap": 16})
+    sizes = {"side": 96, "overlap": 16}
     with caplog.at_level(logging.WARNING):
-        made = tiling.tiling_of(card, reader)
+        made = tiling.tiling_of(sizes, reader)
     assert made.largest <= TILE_CELLS
     assert "20000 dates: tiles have" in caplog.text
     assert "instead of 96 and 16" in caplog.text
     caplog.clear()
-    tiling.tiling_of(card, SimpleNamespace(grid=SimpleNamespace(shape=(46, 2160, 4320))))
+    tiling.tiling_of(sizes, SimpleNamespace(grid=SimpleNamespace(shape=(46, 2160, 4320))))
     assert caplog.text == ""
 
 

@@ -15,6 +15,7 @@ from lstfill.model import History, load
 from lstfill.model.linear import build, fold
 from lstfill.steps import train
 from lstfill.steps.provenance import SEAL, origin_of, seal
+from lstfill.steps.reader import Reader
 from lstfill.steps.shards import StoredShards
 from lstfill.storage import objects
 from lstfill.train import BatchStream
@@ -118,12 +119,12 @@ def test_the_run_holds_loss_curve_tensorboard_and_split(fitted):
     assert {"config.json", "figures", "split.json", "tensorboard"} <= names
 
 
-def test_a_registered_version_gets_its_alias_and_is_taken_without_training(prepared, tmp_path):
+def test_a_registered_version_waits_for_its_alias_and_is_taken_without_training(prepared, tmp_path):
     pointer = small(prepared, tmp_path / "first", register_as="steps-line", alias="champion")
     assert pointer.facts["version"] == "models:/steps-line/1"
-    found = client(prepared.tracking).get_model_version_by_alias("steps-line", "champion")
-    assert found.run_id == pointer.facts["run_id"]
-    for name, address in {"registered": "models:/steps-line@champion", "directory": pointer.uri}.items():
+    found = client(prepared.tracking).get_model_version("steps-line", "1")
+    assert (found.run_id, found.aliases) == (pointer.facts["run_id"], [])
+    for name, address in {"registered": "models:/steps-line/1", "directory": pointer.uri}.items():
         taken = train.run(
             Train(pretrained=address),
             prepared.tracking,
@@ -209,7 +210,7 @@ def test_samples_without_a_part_are_refused(prepared, tmp_path, monkeypatch):
 
 def test_weights_leave_their_initial_values(fitted):
     origin = origin_of(fitted.at("samples"))
-    view = train._view(fitted.at("samples"), origin)
+    view = train._view(fitted.at("samples"), origin, Reader.open(fitted.at("cube")))
     card = json.loads(Path(fitted.at("model"), "model.json").read_text())
     untrained = fold(build(view, fitted.train.seed), view)
     assert abs(card["parameters"]["slope"][FEATURE] - untrained["slope"][FEATURE]) > 0.05
