@@ -18,6 +18,7 @@ from lstfill.errors import DataError
 from lstfill.evaluate.visible import as_seen_for
 from lstfill.model import Prediction, Reach
 from lstfill.steps import contenders, evaluate
+from lstfill.steps.provenance import origin_of
 from lstfill.steps.reader import Reader
 from tests.steps.chain import SHAPE, TARGET, land, parts_of
 
@@ -104,6 +105,26 @@ def test_a_model_of_tiles_is_scored_on_each_set_by_its_own_fill(fitted, tiling, 
         assert ours["difference_k"] == pytest.approx(theirs["difference_k"], rel=1e-4)
     assert rival["intervals"] == {"test": None, "held_out_gaps": None}
     assert scores["intervals"]["held_out_gaps"]["coverage_90"] == pytest.approx(0.9, abs=0.06)
+
+
+def test_each_model_has_a_run_with_its_scores_under_the_same_names(fitted, tiling, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    line = contenders.fitted(fitted.at("model"), fitted.tracking, Reader.open(fitted.at("cube")))
+    monkeypatch.setattr(contenders, "fitted", lambda *_: {**line, "tiles": DateMean()})
+    monkeypatch.setattr(evaluate, "_report", lambda *_: ("<html></html>", {}))
+    inputs = fitted.inputs("cube", "land", "parts", "model")
+    evaluate.run(Evaluate(baselines=[]), fitted.tracking, **inputs, output=f"{tmp_path}/evaluation")
+    scores = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    client, parent = MlflowClient(fitted.tracking.uri), origin_of(fitted.at("model"))["facts"]["run_id"]
+    runs = client.search_runs([client.get_run(parent).info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
+    metrics = {run.data.tags["model"]: run.data.metrics for run in runs}
+    assert set(metrics) == {"linear", "tiles"}
+    for name, of in {"linear": scores, "tiles": scores["rivals"]["tiles"]}.items():
+        assert metrics[name]["scores/held_out_gaps/mae_k"] == of["scores"]["held_out_gaps"]["mae_k"]
+    coverage = scores["intervals"]["held_out_gaps"]["coverage_90"]
+    assert metrics["linear"]["intervals/held_out_gaps/coverage_90"] == coverage
+    assert "intervals/held_out_gaps/coverage_90" not in metrics["tiles"]
 
 
 def test_the_maps_of_a_model_of_tiles_show_what_it_fills(fitted, tiling, tmp_path, monkeypatch):

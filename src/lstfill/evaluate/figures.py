@@ -222,7 +222,7 @@ def error_beside_uncertainty(data: FigureData) -> Figure:
     """
     known = np.isfinite(data.error_uncertainty)
     off = np.where(known, np.abs(data.error), np.nan)
-    limit = float(np.percentile(np.concatenate([off[known], data.error_uncertainty[known]]), 99)) or 1.0
+    limit = float(np.percentile(np.concatenate([off[known], data.error_uncertainty[known]]), 95)) or 1.0
     titles = (f"Size of the error, {day(data)}", "Standard uncertainty of the same cells")
     return _pair(data, (off, data.error_uncertainty), titles, (0.0, limit), SPREADS, "K", "max")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from lstfill import compute
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCORES, REPORT = "evaluation.json", "report.html"
+_OF_A_MODEL = ("scores", "groups", "intervals")
 
 
 def run(
@@ -92,7 +94,7 @@ def run(
     objects.put_json(join(output, SCORES), scores)
     page, figures = _report(reader, main, tally, drawn, scores, model)
     objects.put_bytes(join(output, REPORT), page.encode())
-    _log(tracking, model, scores, page, figures)
+    _log(tracking, model, fitted, scores, page, figures)
     if challenge is not None and decision is not None:
         challenge.enact(decision, output)
     facts = {
@@ -185,11 +187,18 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("lstfill", "xarray", "zarr", "numpy", "keras")}
 
 
-def _log(tracking: Tracking, model: str, scores: dict[str, Any], page: str, figures: dict[str, bytes]) -> None:
+def _log(
+    tracking: Tracking, model: str, fitted: Iterable[str], scores: dict[str, Any], page: str, figures: dict[str, bytes]
+) -> None:
+    """Logs the scores of the model that fills to the run of the training, and those of each model to its own run."""
     from lstfill.tracking import open_run, resolve_uri
 
     facts = refuse_foreign(model, "train", "the model")["facts"]
     with open_run(resolve_uri(tracking, None), tracking.experiment, "evaluate", run_id=facts["run_id"]) as active:
-        active.log_metrics({key: scores[key] for key in ("scores", "baselines", "groups", "intervals", "paired")})
+        active.log_metrics({key: scores[key] for key in (*_OF_A_MODEL, "baselines", "paired")})
         active.log_json(scores, SCORES)
         active.log_files({REPORT: page, **{f"figures/{name}.png": png for name, png in figures.items()}})
+        of_model = {scores["model"]: scores, **scores["rivals"]}
+        for name in fitted if scores["rivals"] else ():
+            with active.child(name) as run:
+                run.log_metrics({key: of_model[name][key] for key in _OF_A_MODEL})
