@@ -297,8 +297,8 @@ def _captions(data: FigureData, evaluation: Mapping[str, Any]) -> dict[str, str]
         "split": "Which cells train, stop the fit, and test."
         + ("" if data.held_out is None else " Black: observed values hidden from everything before scoring."),
         "filled": "Observed and filled values in the colours of the map of observations. Grey could not be filled.",
-        "source": "Where each value comes from. Extrapolated: a feature lies outside the range trained on, or nothing is "
-        "seen of the cell or of the date around it.",
+        "source": "Where each value comes from. Extrapolated: a feature lies outside the range trained on, or nothing "
+        "is seen of the cell or of the date around it.",
         "uncertainty": "Standard uncertainty of filled values only. Grey is observed, or could not be filled.",
         "error": f"Mean of predicted minus observed over all dates on {scored}; white is zero, grey was not scored.",
         "error_uncertainty": "The two should agree by eye: where the map on the right is bright, errors on the left "
