@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, cubes, growth, job, outside, parts, remote, results, start, tables, workers
+from benchmarks import chart, cubes, growth, job, outside, parts, remote, results, start, tables, tiles, workers
 from benchmarks.measure import BenchError, measured
 from benchmarks.setting import Setting
 
@@ -27,6 +27,7 @@ BENCHES: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "workers": workers.run,
     "remote": remote.run,
     "growth": growth.run,
+    "tiles": tiles.run,
 }
 
 

@@ -55,6 +55,15 @@ def _largest_slope(axis: str) -> Callable[[Found], float]:
     return lambda growth: max(growth["slopes"][axis].values())
 
 
+def _largest_seam(tiles: Found) -> float:
+    return max(max(of["seams"].values()) for of in tiles["models"].values())
+
+
+def _largest_tile_peak_gb(tiles: Found) -> float:
+    rows = [*tiles["models"].values(), *tiles["long"].values()]
+    return max(of[step]["peak_mb"] for of in rows for step in ("train", "predict")) / _MIB_A_GB
+
+
 def _faster(step: str) -> Callable[[Found], float]:
     return lambda workers: float(workers[step]["faster"])
 
@@ -80,6 +89,8 @@ LIMITS = (
     Limit("growth", "largest slope of CPU on area", 1.05, "", _largest_slope("area")),
     Limit("workers", "two workers over one, preprocess", 1.7, "times", _faster("preprocess"), at_least=True),
     Limit("workers", "two workers over one, predict", 1.7, "times", _faster("predict"), at_least=True),
+    Limit("tiles", "largest peak of a model of tiles", 2.0, "GB", _largest_tile_peak_gb),
+    Limit("tiles", "mean jump across tile edges over inside", 1.1, "times", _largest_seam),
     Limit("remote", "ingest with 20 ms a request over without", 1.5, "times", lambda remote: remote["ratio"]),
     Limit("start", "python -m lstfill --help", 0.3, "s", lambda start: start["help_s"]),
     Limit("start", "largest imports of a light step", 2, "s", _light_imports),

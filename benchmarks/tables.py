@@ -201,6 +201,34 @@ def _remote(found: Found) -> list[str]:
     return [table(("ingest, wall", "direct s", "delayed s", "ratio"), rows)]
 
 
+def _tiles(found: Found) -> list[str]:
+    rows = [
+        (
+            name,
+            of["tile_cpu_s"],
+            of["predict"]["peak_mb"],
+            of["train"]["cpu_s"],
+            of["train"]["peak_mb"],
+            of["seams"]["core"],
+            of["seams"]["outer"],
+            found["long"][name]["tile_cpu_s"],
+            max(found["long"][name][step]["peak_mb"] for step in ("train", "predict")),
+            found["year_cpu_h"][name],
+        )
+        for name, of in found["models"].items()
+    ]
+    header = ("predict", "CPU s a tile", "peak MB", "train CPU s", "peak MB", "seam", "at margins")
+    first, long = next(iter(found["models"].values())), next(iter(found["long"].values()))
+    header += (f"{long['dates']} dates: CPU s a tile", "peak MB", "a year of all land, CPU h")
+    west, south, east, north = found["box"]
+    about = (
+        f"{west} to {east} degrees east, {south} to {north} degrees north, {first['tiles']:.1f} tiles of land, "
+        f"{first['dates']} dates; all land is {found['globe']:.0f} tiles. Imports that the line does not need are in "
+        "the seconds. A seam is the mean jump across edges over that inside."
+    )
+    return [about, table(header, rows)]
+
+
 def _start(found: Found) -> list[str]:
     rows = [(name, row["wall_s"], row["cpu_s"], row["peak_mb"]) for name, row in found["imports"].items()]
     return [f"`python -m lstfill --help`: {found['help_s']:.2f} s.", table(("imports", "wall s", "CPU s", "MB"), rows)]
@@ -210,6 +238,7 @@ _SECTIONS: dict[str, tuple[str, Callable[[Found], list[str]]]] = {
     "job": ("The whole job", _job),
     "growth": ("Growth", _growth),
     "workers": ("Workers", _workers),
+    "tiles": ("Models of neighbours", _tiles),
     "parts": ("Parts", _parts),
     "remote": ("A remote source", _remote),
     "start": ("Start", _start),

@@ -10,6 +10,8 @@ from benchmarks.parts import MEANING
 ROW = {"cpu_s": 2.0, "wall_s": 1.5, "peak_mb": 400.0, "imports_cpu_s": 1.0, "imports_wall_s": 1.1}
 SCORES = {"mae_k": 2.41, "rmse_k": 3.0, "bias_k": 0.01}
 CUBE = {"name": "seed.zarr", "shape": [10, 2160, 4320], "chunks": [10, 270, 270], "bytes": 7.5e8}
+TILES = {"train": ROW, "predict": ROW, "tiles": 12.0, "dates": 10, "tile_cpu_s": 7.0}
+TILES |= {"seams": {"core": 0.99, "outer": 1.02}}
 FLOOR = {"fit": {"cpu_s": 1.7}, "fill": {"cpu_s": 1.5}, "scores": SCORES}
 
 
@@ -54,6 +56,14 @@ def results():
         },
         "workers": dict.fromkeys(("preprocess", "predict"), workers),
         "parts": {"rows": {name: {"rate": 1.0, "bound": 2.0, "share": 0.5} for name in MEANING}},
+        "tiles": {
+            "cube": CUBE,
+            "box": [20, 40, 60, 60],
+            "models": {"local": TILES},
+            "long": {"local": {**TILES, "dates": 50, "tile_cpu_s": 21.0}},
+            "globe": 361.7,
+            "year_cpu_h": {"local": 1.94},
+        },
         "remote": {"direct_s": 2.0, "delayed_s": 4.0, "ratio": 2.0, "delay_s": 0.02},
         "start": {"help_s": 0.06, "imports": {name: {"wall_s": 1.0, "cpu_s": 1, "peak_mb": 90} for name in STEPS}},
     }
@@ -85,6 +95,8 @@ def test_the_page_has_every_bench_and_says_what_is_missing(results):
         "commit abc1234, load 0.1 at the start. Cube: seed.zarr, 10 x 2160 x 4320, 750 MB.",
         "0.0020 % above",
         "| preprocess | 10.0 | 5.50 | 1.82 | 1.90 | yes | 310 |",
+        "| local | 7.00 | 400 | 2.00 | 400 | 0.99 | 1.02 | 21.0 | 400 | 1.94 |",
+        "| mean jump across tile edges over inside | 1.02 | ≤ 1.1 times | holds |",
         "numpy 2.4.6",
     ):
         assert words in page
