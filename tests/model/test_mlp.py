@@ -250,3 +250,19 @@ def test_it_learns_what_a_line_cannot():
         errors[name] = history.val_loss[history.best_epoch - 1] ** 0.5
     assert errors["linear"] > 5
     assert errors["mlp"] < errors["linear"] / 3
+
+
+def test_a_network_of_features_needs_no_coordinates():
+    """Cells side by side, as they are scored, have no common longitude."""
+    model, whole = initial(), cells(weather())
+    series = whole.features["t2m"].reshape(SHAPE[0], -1, 1)
+    beside = dataclasses.replace(
+        whole,
+        features={"t2m": series},
+        target=np.zeros(series.shape),
+        land=np.ones(series.shape[1:], bool),
+        lat=np.repeat(AXES.lat, SHAPE[2]),
+        lon=np.full(1, np.nan),
+    )
+    np.testing.assert_array_equal(model.predict(beside).value.ravel(), model.predict(whole).value.ravel())
+    assert not (model.extrapolated(beside) ^ model.extrapolated(whole).reshape(series.shape)).any()

@@ -67,6 +67,8 @@ def at(axes: Axes, cell: NDArray[np.integer], names: Sequence[str]) -> dict[str,
         cell: C-order index of each cell in it ``(n,)``.
         names: of the columns.
     """
+    if not names:
+        return {}
     index = np.unravel_index(cell, (len(axes.time), len(axes.lat), len(axes.lon)))
     columns = along(axes)
     return {name: columns[name][1][index[columns[name][0]]] for name in names}
