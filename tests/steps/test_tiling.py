@@ -246,7 +246,7 @@ def blended(prepared, tmp_path_factory):
 
 WAYS = {
     "one thread": ((0, 0, 0), Cluster(workers=1)),
-    "four threads, other chunks": (CHUNKS, Cluster(workers=4)),
+    "four threads, other chunks": ((12, 7, 20), Cluster(workers=4)),
     "two processes, other chunks": ((6, 36, 36), Cluster(kind="local", workers=2)),
 }
 
