@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstfill.config import Train
+from lstfill import compute
+from lstfill.config import Cluster, Train
 from lstfill.cube.geometry import latitude_band, season
 from lstfill.errors import DataError, LstfillError, StoreError, TrackingError
 from lstfill.model import History, load
@@ -19,7 +20,7 @@ from lstfill.steps.reader import Reader
 from lstfill.steps.shards import StoredShards
 from lstfill.storage import objects
 from lstfill.train import BatchStream
-from tests.steps.chain import FEATURE, SHAPE, TARGET, source_of
+from tests.steps.chain import AROUND, FEATURE, SHAPE, TARGET, source_of
 
 
 def client(tracking):
@@ -138,6 +139,19 @@ def test_a_registered_version_waits_for_its_alias_and_is_taken_without_training(
     assert train.history_of(pointer.uri)["best_epoch"] == 1
 
 
+def test_what_is_compared_is_logged_but_not_registered(prepared, tmp_path):
+    pointer = small(prepared, tmp_path, compare=["harmonic"], register_as="steps-alone")
+    versions = client(prepared.tracking).search_model_versions("name='steps-alone'")
+    assert [(str(of.version), of.run_id) for of in versions] == [("1", pointer.facts["run_id"])]
+    children = client(prepared.tracking).search_runs(
+        [run.info.experiment_id for run in [client(prepared.tracking).get_run(pointer.facts["run_id"])]],
+        f"tags.`mlflow.parentRunId` = '{pointer.facts['run_id']}'",
+    )
+    outputs = {run.data.tags["model"]: len(run.outputs.model_outputs) for run in children}
+    assert outputs == {"linear": 0, "harmonic": 1}
+    assert {path.name for path in Path(pointer.uri, "compared").iterdir()} == {"harmonic"}
+
+
 def test_a_pretrained_model_for_other_variables_is_refused(fitted, chain):
     other = chain.but(
         source=source_of(chain.source.uri, features=["truth"]), train=Train(pretrained=fitted.at("model"))
@@ -198,6 +212,79 @@ def test_a_killed_step_leaves_a_model_that_later_steps_refuse(prepared, tmp_path
         broken.filled(**prepared.inputs("cube", "land"))
     small(prepared, tmp_path)
     assert origin_of(f"{tmp_path}/model")["step"] == "train"
+
+
+def cards(model):
+    """All that is known of the models of a directory, by name, but for where the data came from."""
+    found = {place.name: load(place).card for place in (Path(model), *Path(model, "compared").iterdir())}
+    return {card.model: {**card.to_dict(), "provenance": None} for card in found.values()}
+
+
+def test_each_model_is_fitted_calibrated_and_written(around):
+    found = cards(around.uri)
+    assert set(found) == {"harmonic", "linear", "boosting"}
+    assert load(Path(around.uri)).name == "harmonic"
+    sources = {name: card["calibration"]["source"] for name, card in found.items()}
+    assert sources == {
+        "linear": "values of the validation part",
+        "harmonic": "artificial gaps in the train and validation parts",
+        # It has seen the errors of the train part.
+        "boosting": "artificial gaps in the validation part",
+    }
+    assert found["boosting"]["tiles"] == {"side": 24, "overlap": 6}
+    assert found["linear"]["tiles"] is None
+
+
+def test_a_model_without_epochs_has_no_history_beside_one_that_has(around):
+    assert train.history_of(around.uri) is None
+    assert "best_epoch" not in around.facts
+    assert not Path(around.uri, "history.json").exists()
+    assert len(json.loads(Path(around.uri, "compared", "linear", "history.json").read_text())["loss"]) == 1
+
+
+def test_models_stand_side_by_side_in_the_table_of_runs(around, tracking):
+    parent = client(tracking).get_run(around.facts["run_id"])
+    wanted = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    runs = client(tracking).search_runs([parent.info.experiment_id], wanted)
+    assert {run.data.tags["model"] for run in runs} == {"harmonic", "linear", "boosting"}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for run in [*runs, parent]:
+        assert run.data.metrics["seconds/fit"] >= 0
+        assert run.data.metrics["seconds/calibration"] > 0
+    assert {run.data.tags["model"] for run in runs if "best_val_loss" in run.data.metrics} == {"linear"}
+
+
+def test_a_pretrained_model_brings_those_it_is_compared_with(around, prepared, tmp_path):
+    taken = small(prepared, tmp_path, pretrained=around.uri)
+    assert cards(taken.uri) == cards(around.uri)
+
+
+def test_models_compared_by_an_earlier_run_go(prepared, tmp_path):
+    for compared in (["linear"], []):
+        options = AROUND.model_copy(update={"compare": compared})
+        inputs = prepared.inputs("samples", "cube", "land", "parts")
+        found = train.run(options, prepared.tracking, **inputs, output=f"{tmp_path}/model")
+        assert sorted(path.name for path in Path(found.uri).glob("compared/*")) == compared
+
+
+def test_neither_workers_nor_chunks_change_what_is_learned_from_tiles(around, prepared, tmp_path):
+    there = prepared.but(
+        root=tmp_path,
+        source=source_of(prepared.source.uri, chunks=(6, 12, 24)),
+        train=AROUND.model_copy(update={"compare": ["boosting"]}),
+        cluster=Cluster(kind="local", workers=2),
+    )
+    there.prepared()
+    found, expected = cards(there.trained().uri), cards(around.uri)
+    assert found == {name: expected[name] for name in ("harmonic", "boosting")}
+
+
+def test_a_line_needs_neither_tiles_nor_workers(prepared, tmp_path, monkeypatch):
+    def refused(_):
+        raise AssertionError("workers were asked for")
+
+    monkeypatch.setattr(compute, "cluster", refused)
+    assert small(prepared, tmp_path).facts["best_epoch"] == 1
 
 
 def test_samples_without_a_part_are_refused(prepared, tmp_path, monkeypatch):

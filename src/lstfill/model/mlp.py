@@ -120,8 +120,10 @@ class MlpModel:
         names = (*self.card.features, *self._place())
         given = [column(columns, name, self.card)[0] for name in names]
         offset, scale = self._scaling()
-        scaled = [(of.astype(np.float64) - o) / s for of, o, s in zip(given, offset, scale, strict=True)]
-        inputs = np.stack([of.astype(np.float32).ravel() for of in scaled])
+        scaled = (
+            ((of.astype(np.float64) - o) / s).astype(np.float32) for of, o, s in zip(given, offset, scale, strict=True)
+        )
+        inputs = np.stack([of.ravel() for of in scaled])
         offset_out, scale_out = self.card.scaling.arrays([self.card.target])
         value = offset_out + scale_out * networks.forward(self.layers, inputs)
         return value.astype(np.float32).reshape(given[0].shape)

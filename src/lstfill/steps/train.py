@@ -155,7 +155,10 @@ def _fit_all(
             runs = [active] if name == train.model else []
             runs += [stack.enter_context(active.child(name))] if several else []
             place = directory if name == train.model else directory / COMPARED / name
-            told = _fit(train.model_copy(update={"model": name}), view, runs, place, tiles)
+            # What is compared is no candidate for the registry.
+            registered = train.register_as if name == train.model else None
+            own = train.model_copy(update={"model": name, "register_as": registered})
+            told = _fit(own, view, runs, place, tiles)
         facts = facts or told
     return facts
 
