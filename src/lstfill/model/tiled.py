@@ -61,8 +61,7 @@ class TileModel:
         the date shows nothing of the tile.
         """
         visible = chunk.visible()
-        cell, date = visible.any(axis=0), visible.any(axis=(1, 2))
-        blind: NDArray[np.bool_] = ~(cell[None] & date[:, None, None])
+        blind: NDArray[np.bool_] = ~(visible.any(axis=0, keepdims=True) & visible.any(axis=(1, 2), keepdims=True))
         for name in self.card.features:
             low, high = self.card.ranges[name]
             blind |= (chunk.features[name] < low) | (chunk.features[name] > high)
