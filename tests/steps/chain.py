@@ -35,6 +35,14 @@ CLOUDS = HeldOutGaps(kind="clouds", fraction=0.1)
 GIVEN = HeldOutGaps(kind="given", truth=TRUTH, gap=GAP)
 SPLIT = Split(block=Block(time=4, lat=6, lon=9), held_out_gaps=CLOUDS)
 MASK = Mask(kind="variable", variable=LAND)
+AROUND = Train(
+    model="harmonic",
+    compare=["linear", "boosting"],
+    epochs=1,
+    tiles={"side": 24, "overlap": 6},
+    calibration={"tiles": 5, "rounds": 2},
+    boosting={"max_iter": 5, "max_samples": 2000},
+)
 
 
 def land():

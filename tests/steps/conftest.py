@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lstfill.config import Tracking
-from tests.steps.chain import Chain, make_cube, source_of, write_source
+from lstfill.steps import train
+from tests.steps.chain import AROUND, Chain, make_cube, source_of, write_source
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +40,13 @@ def fitted(prepared):
     """The same with a model."""
     prepared.trained()
     return prepared
+
+
+@pytest.fixture(scope="session")
+def around(prepared, tmp_path_factory):
+    """What step train says of a model of neighbours, with others to compare it with."""
+    inputs = prepared.inputs("samples", "cube", "land", "parts")
+    return train.run(AROUND, prepared.tracking, **inputs, output=str(tmp_path_factory.mktemp("around") / "model"))
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ import pytest
 import xarray as xr
 
 from lstfill.config import Preprocess, Split
-from lstfill.steps import evaluate
+from lstfill.steps import evaluate, train
 from lstfill.steps.provenance import origin_of
 from tests.steps.chain import (
+    AROUND,
     CLOUDS,
     FEATURE,
     GIVEN,
@@ -163,6 +164,33 @@ def test_the_model_does_not_change_a_bit(runs, kind, planted):
     assert learned(runs(kind, planted)) == learned(runs(kind))
 
 
+@pytest.fixture(scope="module")
+def around(runs, tmp_path_factory):
+    """What models of tiles have learned and are calibrated to, on the same cubes."""
+    made, root = {}, tmp_path_factory.mktemp("around")
+
+    def get(kind, planted=None):
+        if (kind, planted) not in made:
+            made[kind, planted] = learned_from_tiles(runs(kind, planted), root / f"{kind}-{planted}")
+        return made[kind, planted]
+
+    return get
+
+
+def learned_from_tiles(chain, root):
+    options = AROUND.model_copy(update={"compare": ["boosting"]})
+    inputs = chain.inputs("samples", "cube", "land", "parts")
+    found = train.run(options, chain.tracking, **inputs, output=str(root / "model"))
+    cards = [Path(place, "model.json") for place in (found.uri, f"{found.uri}/compared/boosting")]
+    # What trees predict is in their calibration; their files are archives with the time in them.
+    return [{**json.loads(card.read_text()), "provenance": None, "files": None} for card in cards]
+
+
+@pytest.mark.parametrize(("kind", "planted"), CASES)
+def test_models_of_tiles_do_not_change_a_bit(around, kind, planted):
+    assert around(kind, planted) == around(kind)
+
+
 @pytest.mark.parametrize(("kind", "planted"), CASES)
 def test_only_the_scores_of_what_was_changed_change(runs, kind, planted):
     for name in ("test", "held_out_gaps"):
@@ -175,14 +203,16 @@ def test_only_the_scores_of_what_was_changed_change(runs, kind, planted):
         assert after["n"] == before["n"]
 
 
-def test_a_change_of_what_is_learned_from_is_noticed(runs, cube, tracking, tmp_path):
+def test_a_change_of_what_is_learned_from_is_noticed(runs, around, cube, tracking, tmp_path):
     # The other side of the coin: without it, all of the above could hold because nothing is read at all.
     base = runs("clouds")
-    train = (parts_of(base) == 0) & ~base.array("parts", "held_out") & land()
-    changed = run_on(replaced(cube, TARGET, train, noise(cube)), tmp_path / "run", tracking, "clouds")
+    learned_from = (parts_of(base) == 0) & ~base.array("parts", "held_out") & land()
+    changed = run_on(replaced(cube, TARGET, learned_from, noise(cube)), tmp_path / "run", tracking, "clouds")
     assert differing(base.values("parts"), changed.values("parts")) == []
     assert "train_y" in differing(base.values("samples"), changed.values("samples"))
     assert learned(changed)["parameters"] != learned(base)["parameters"]
+    for mine, theirs in zip(around("clouds"), learned_from_tiles(changed, tmp_path), strict=True):
+        assert mine["calibration"] != theirs["calibration"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

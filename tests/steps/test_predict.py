@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -354,6 +355,54 @@ def test_a_source_with_units_alone_is_enough(chain, cube, scored, tmp_path):
         assert ds[TARGET].attrs["long_name"] == "land surface temperature"
         assert ds["lat"].attrs["units"] == "degrees_north"
         assert np.isfinite(ds[TARGET].to_numpy()[:, land()]).all()
+
+
+@pytest.fixture(scope="module")
+def smoothed(around, prepared, tmp_path_factory):
+    """The cube filled by a model of neighbours."""
+    there = prepared.but(root=tmp_path_factory.mktemp("smoothed"))
+    there.filled(**prepared.inputs("cube", "land"), model=around.uri)
+    return there
+
+
+def test_a_model_of_neighbours_fills_every_gap_on_land_and_nothing_else(smoothed, filled):
+    found, target = smoothed.values("filled"), filled.array("cube", TARGET)
+    seen, gap = np.isfinite(target), np.isnan(target) & land()
+    assert found[TARGET][seen].tobytes() == target[seen].tobytes()
+    np.testing.assert_array_equal(np.isfinite(found[TARGET]), seen | gap)
+    np.testing.assert_array_equal(np.isin(found[SOURCE], [1, 2]), gap)
+    for name in (UNCERTAINTY, INTERVAL):
+        np.testing.assert_array_equal(np.isfinite(found[name]), gap)
+
+
+def test_each_date_of_which_nothing_is_seen_is_extrapolated(smoothed, filled):
+    flag, target = smoothed.array("filled", SOURCE), filled.array("cube", TARGET)
+    never = land() & np.isnan(target).all(axis=0)
+    assert never.any()
+    assert (flag[:, never] == 2).all()
+    assert (flag == 1).any()
+
+
+def test_its_tiles_leave_nothing_behind(around, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    there = prepared.but(root=tmp_path / "run")
+    there.filled(**prepared.inputs("cube", "land"), model=around.uri)
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["filled.zarr"]
+
+
+def test_features_are_read_for_its_tiles_and_not_again_for_chunks(around, prepared, tmp_path, monkeypatch):
+    real, reads = stores.read, []
+
+    def counted(uri, window, names, **options):
+        reads.extend(window for name in names if name == FEATURE)
+        return real(uri, window, names, **options)
+
+    monkeypatch.setattr(stores, "read", counted)
+    prepared.but(root=tmp_path).filled(**prepared.inputs("cube", "land"), model=around.uri)
+    assert reads
+    assert {(window.start[0], window.stop[0]) for window in reads} == {(0, SHAPE[0])}
 
 
 @pytest.fixture

@@ -70,6 +70,20 @@ def test_the_same_model_fills_to_the_same_bits(filled, other, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def smoothed(around, prepared, tmp_path_factory):
+    """The cube filled by a model of neighbours."""
+    there = prepared.but(root=tmp_path_factory.mktemp("smoothed"))
+    there.filled(**prepared.inputs("cube", "land"), model=around.uri)
+    return there.values("filled")
+
+
+def test_a_model_of_neighbours_fills_to_the_same_bits(smoothed, around, other, tmp_path):
+    there = other.but(root=tmp_path)
+    there.filled(**other.inputs("cube", "land"), model=around.uri)
+    assert differing(smoothed, there.values("filled")) == []
+
+
+@pytest.fixture(scope="module")
 def again(filled, tmp_path_factory):
     """A second run of all steps with the same configuration."""
     chain = filled.but(root=tmp_path_factory.mktemp("again"))
