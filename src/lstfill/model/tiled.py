@@ -61,11 +61,11 @@ class TileModel:
         the date shows nothing of the tile.
         """
         visible = chunk.visible()
-        blind: NDArray[np.bool_] = ~(visible.any(axis=0, keepdims=True) & visible.any(axis=(1, 2), keepdims=True))
+        blind = np.logical_not(visible.any(axis=0, keepdims=True) & visible.any(axis=(1, 2), keepdims=True))
         for name in self.card.features:
             low, high = self.card.ranges[name]
             blind |= (chunk.features[name] < low) | (chunk.features[name] > high)
-        return blind
+        return np.asarray(blind, np.bool_)
 
     def calibrate(self, calibration: Calibration) -> Self:
         """The same model with that calibration."""
