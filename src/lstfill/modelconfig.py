@@ -76,10 +76,10 @@ class Boosting(Section):
 class Local(Section):
     """Models of their own for each tile and date, on the other dates."""
 
-    patterns: Positive = Field(12, description="patterns that dates have in common, beside the mean of each cell")
+    dates: Positive = Field(60, description="most other dates that a date is predicted from, the most related ones")
     neighbours: Annotated[int, Field(ge=4)] = Field(24, description="nearest residuals that a cell is kriged from")
     folds: Annotated[int, Field(ge=2)] = Field(4, description="spatial blocks that models are weighed on")
-    robust: bool = Field(True, description="far outliers of the residuals weigh less in the fits")
+    robust: bool = Field(True, description="values that lie far from all others of their date are moved nearer before anything is fitted")
 
 
 class Ensemble(Section):

@@ -6,6 +6,7 @@ import pytest
 
 from lstfill.errors import DataError, StoreError, TrackingError
 from lstfill.steps import models
+from tests.model.calibrations import CALIBRATION
 from tests.steps.chain import FEATURE, TARGET
 
 
@@ -26,10 +27,8 @@ def test_a_logged_model_of_the_registry_is_the_same(fitted):
 
 
 def test_a_digest_tells_models_apart(fitted):
-    from lstfill.model import Spread
-
     model = load(fitted, fitted.at("model"))
-    other = model.calibrate(Spread((-90.0, 90.0), (1.0,), (50,), 1.0, "test"))
+    other = model.calibrate(CALIBRATION)
     assert models.digest(model) != models.digest(other)
 
 

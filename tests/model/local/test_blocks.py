@@ -1,4 +1,4 @@
-"""Blocks as folds."""
+"""Blocks as wide as gaps, and folds in which neighbours differ."""
 
 import numpy as np
 import pytest
@@ -8,49 +8,46 @@ from hypothesis import strategies as st
 from lstfill.model.local.blocks import SIDES, block_side, folds_of
 
 
-def grid(rows, columns, left=0):
-    return np.argwhere(np.ones((rows, columns), bool)) + np.array([0.0, left])
+def plane(side=60):
+    known = np.ones((side, side), bool)
+    return known, np.zeros_like(known)
 
 
-def test_the_side_follows_the_depth_of_the_gap():
-    known = grid(60, 20)
-    shallow, deep = grid(60, 2, 20), grid(60, 18, 20)
-    assert block_side(known, shallow) == pytest.approx(4 * 1.5)
-    assert block_side(known, deep) == pytest.approx(4 * 9.5)
+def test_a_speck_takes_the_narrowest_and_half_a_scene_a_wide_block():
+    known, wanted = plane()
+    wanted[30, 30] = True
+    assert block_side(~wanted, wanted) == 6
+    half = np.zeros_like(known)
+    half[:, 30:] = True
+    assert block_side(~half, half) == SIDES[1]
 
 
-def test_the_side_has_bounds():
-    known = grid(10, 10)
-    assert block_side(known, grid(10, 1, 10)) == SIDES[0]
-    assert block_side(known, grid(1, 1, 500)) == SIDES[1]
+@pytest.mark.parametrize("width", [5, 11, 21])
+def test_a_square_gap_takes_blocks_about_as_wide(width):
+    _, wanted = plane()
+    wanted[20 : 20 + width, 20 : 20 + width] = True
+    assert block_side(~wanted, wanted) == pytest.approx(width, rel=0.35)
 
 
-def test_cells_of_a_block_are_in_one_fold():
-    known = grid(48, 48)
-    fold = folds_of(known, grid(48, 4, 48), 4, 0).reshape(48, 48)
-    side = int(block_side(known, grid(48, 4, 48)))
-    for row, column in np.ndindex(48 // side, 48 // side):
-        assert len(np.unique(fold[side * row : side * (row + 1), side * column : side * (column + 1)])) == 1
+def test_cells_of_a_block_share_a_fold_and_its_neighbours_have_others():
+    row, column = np.indices((24, 24))
+    fold = folds_of(np.stack([row.ravel(), column.ravel()], axis=1), 6, 4).reshape(24, 24)
+    blocks = fold.reshape(4, 6, 4, 6).swapaxes(1, 2).reshape(4, 4, -1)
+    assert (blocks == blocks[..., :1]).all()
+    first = blocks[..., 0]
+    assert (first[:, 1:] != first[:, :-1]).all()
+    assert (first[1:] != first[:-1]).all()
+
+
+@given(st.integers(1, 30), st.integers(2, 8), st.integers(0, 99))
+def test_folds_are_numbers_below_their_count(side, folds, seed):
+    position = np.random.default_rng(seed).integers(0, 100, (50, 2))
+    fold = folds_of(position, side, folds)
+    assert fold.min() >= 0
+    assert fold.max() < folds
 
 
 def test_folds_are_about_equally_large():
-    fold = folds_of(grid(50, 50), grid(50, 6, 50), 4, 0)
-    assert np.bincount(fold).min() > 0.8 * len(fold) / 4
-
-
-def test_blocks_are_made_smaller_where_few_cells_lie_close_together():
-    fold = folds_of(grid(6, 6), grid(80, 80, 10), 4, 0)
-    assert len(np.unique(fold)) == 4
-
-
-def test_one_known_cell_is_one_fold():
-    np.testing.assert_array_equal(folds_of(grid(1, 1), grid(3, 3, 5), 4, 0), [0])
-
-
-@given(st.sets(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=60), st.integers(2, 6))
-def test_folds_count_from_zero_without_a_hole_and_the_same_each_time(cells, folds):
-    known = np.array(sorted(cells), float)
-    fold = folds_of(known, grid(3, 3, 50), folds, 5)
-    np.testing.assert_array_equal(np.unique(fold), np.arange(fold.max() + 1))
-    assert fold.max() < folds
-    np.testing.assert_array_equal(fold, folds_of(known, grid(3, 3, 50), folds, 5))
+    row, column = np.indices((60, 60))
+    fold = folds_of(np.stack([row.ravel(), column.ravel()], axis=1), 5, 4)
+    assert np.ptp(np.bincount(fold)) <= 0.1 * len(fold)

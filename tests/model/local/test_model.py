@@ -29,8 +29,8 @@ def test_it_is_registered_under_its_name(model):
 
 def test_a_fit_has_no_epochs_and_keeps_its_options(made):
     model = LocalModel()
-    assert model.fit(tiles.view(tiles.whole(made)), tiles.Train(local={"patterns": 5}), tiles.no_network) is None
-    assert model.options()["patterns"] == 5
+    assert model.fit(tiles.view(tiles.whole(made)), tiles.Train(local={"dates": 5}), tiles.no_network) is None
+    assert model.options()["dates"] == 5
     assert model.weights == {}
 
 

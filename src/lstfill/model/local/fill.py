@@ -1,4 +1,4 @@
-"""Fills all dates of a tile."""
+"""Fills the dates of a tile one by one, each by models of its own on the other dates."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lstfill.model.local.additive import fit_additive
-from lstfill.model.local.cells import Cells, cells_of
-from lstfill.model.local.date import Date, Options, fill_date
-from lstfill.model.local.patterns import fit_patterns
+from lstfill.model.base import Prediction
+from lstfill.model.local import ridge, trees
+from lstfill.model.local.blend import blend_weights
+from lstfill.model.local.blind import Blind
+from lstfill.model.local.blocks import SIDES, block_side, folds_of
+from lstfill.model.local.kriging import fit_covariance, krige
+from lstfill.model.local.predictors import Scene
 
 if TYPE_CHECKING:
     from lstfill.cube import Chunk
@@ -18,65 +21,87 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-AROUND = (2.0, 6.0)
-"""Widths in cells of the neighbourhoods whose mean scores are predictors too."""
-LEADING = 4
-"""Patterns whose scores are taken from neighbourhoods."""
-_HALF = 2.0
-"""Values of a cell at which its scores count half as much in its neighbourhood as they could."""
+FEWEST = 12
+"""Known cells of a date below which the season must do."""
+FEWEST_FOR_TREES = 120
+"""Known cells below which a date is predicted by the patterns of other dates alone."""
+PRIOR = np.array([0.3, 0.7])
+"""Weights of patterns and trees before cross-validation; the best on artificial gaps of three unlike cubes."""
 
 
-def fill(chunk: Chunk, options: Local, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Values and standard deviations of all land cells that are not visible.
+def fill_tile(chunk: Chunk, options: Local, seed: int) -> Prediction:
+    """Predicts the land cells of a tile that are not visible.
 
     Args:
-        chunk: all dates of a tile.
+        chunk: all dates of the tile; uses of the target what is visible, and all features and covariates.
         options: of the model.
-        seed: of all draws.
+        seed: of draws of pairs and predictors.
 
     Returns:
-        Values and spread ``(time, lat, lon)`` in K; NaN where the cell is visible or sea, and all over if nothing of
-        the tile is visible.
+        Values and their standard deviation as the residuals of known cells show it, NaN at visible cells, and
+        everywhere if no date shows anything.
     """
-    value = np.full(chunk.target.shape, np.nan, np.float32)
-    spread = value.copy()
+    value, spread = (np.full(chunk.target.shape, np.nan, np.float32) for _ in range(2))
     if not chunk.visible().any():
-        return value, spread
-    cells = cells_of(chunk)
-    how = Options(options.neighbours, options.folds, options.robust, seed)
-    means = fit_additive(cells, robust=options.robust)
-    patterns = fit_patterns(means, options.patterns)
-    for step in map(int, np.flatnonzero(~cells.seen.all(axis=1))):
-        known, wanted = np.flatnonzero(cells.seen[step]), np.flatnonzero(~cells.seen[step])
-        scores, covariance = patterns.without(step)
-        guess = patterns.value(step, scores)
-        if len(known):
-            predictors = _predictors(cells, chunk.land, step, scores, guess)
-            date = Date(known, wanted, means.left[step, known], predictors, guess, cells.position)
-            filled, doubt = fill_date(date, how)
-        else:
-            filled, doubt = guess[wanted], np.hypot(patterns.doubt(step, covariance)[wanted], means.doubt[step])
-        row, column = cells.position[wanted].astype(np.intp).T
-        value[step, row, column] = means.base[step, wanted] + filled
-        spread[step, row, column] = doubt
-    return value, spread
+        return Prediction(value, spread)
+    scene = Scene.of(chunk, robust=options.robust)
+    blind = Blind(scene)
+    flat = value.reshape(len(value), -1), spread.reshape(len(value), -1)
+    for step in map(int, np.flatnonzero(~scene.seen.all(axis=1))):
+        wanted = np.flatnonzero(~scene.seen[step])
+        few = len(scene.cells) - len(wanted) < FEWEST
+        found = blind.fill(step, wanted) if few else _fill_date(scene, step, wanted, options, seed)
+        for array, of in zip(flat, found, strict=True):
+            array[step, scene.cells[wanted]] = of
+    return Prediction(value, spread)
 
 
-def _predictors(cells: Cells, land: NDArray[np.bool_], step: int, scores: Array, guess: Array) -> Array:
-    """What may explain a date ``(n, p)``: place, scores of the cell and around it, features and covariates."""
-    telling = np.column_stack([scores[:, :LEADING], guess])
-    count = cells.seen.sum(axis=0) - cells.seen[step]
-    around = [_around(telling, count / (count + _HALF), land, width) for width in AROUND]
-    features = [of[step] for of in cells.features]
-    return np.column_stack([cells.position, scores, guess, *around, *features, *cells.covariates])
+def _fill_date(scene: Scene, step: int, wanted: NDArray[np.intp], options: Local, seed: int) -> tuple[Array, Array]:
+    """Values and deviations of the wanted cells of one date ``(m,)`` in K."""
+    known = np.flatnonzero(scene.seen[step])
+    position, values = scene.position.astype(np.float64), scene.anomaly[step, known]
+    fold = _folds(scene, known, wanted, options.folds)
+    apart, new = _models(*scene.predictors(step, options.dates), values, known, wanted, fold, seed)
+    weights = blend_weights(apart, values, PRIOR) if apart.shape[1] == len(PRIOR) else np.ones(1)
+    residual = values - apart @ weights
+    covariance = fit_covariance(position[known], residual, seed)
+    correction, variance = krige(
+        position[known].astype(np.float64),
+        residual,
+        position[wanted].astype(np.float64),
+        covariance,
+        options.neighbours,
+    )
+    mean = new @ weights
+    # Where the models disagree, at least one of them is off.
+    variance += ((new - mean[:, None]) ** 2) @ weights
+    return scene.means.base(step)[wanted] + mean + correction, np.sqrt(variance)
 
 
-def _around(values: Array, weight: Array, land: NDArray[np.bool_], width: float) -> Array:
-    """Weighted mean ``(n, p)`` around each cell, weights a Gaussian of that width times those of the cells."""
-    from scipy.ndimage import gaussian_filter
+def _folds(scene: Scene, known: NDArray[np.intp], wanted: NDArray[np.intp], folds: int) -> NDArray[np.intp]:
+    """Blocks as wide as the gaps; narrower where the known cells lie too close for two of them."""
+    place = [np.zeros(scene.chunk.land.shape, bool) for _ in range(2)]
+    for cells, on in zip((known, wanted), place, strict=True):
+        on.flat[scene.cells[cells]] = True
+    fold = folds_of(scene.position[known], block_side(*place), folds)
+    return fold if len(np.unique(fold)) > 1 else folds_of(scene.position[known], SIDES[0], folds)
 
-    planes = np.zeros((values.shape[1] + 1, *land.shape))
-    planes[:, land] = np.vstack([(values * weight[:, None]).T, weight])
-    near = gaussian_filter(planes, width, mode="constant", truncate=3.0, axes=(1, 2))[:, land]
-    mean: Array = (near[:-1] / (near[-1] + 1e-3)).T
-    return mean
+
+def _models(
+    patterns: Array,
+    everything: Array,
+    values: Array,
+    known: NDArray[np.intp],
+    wanted: NDArray[np.intp],
+    fold: NDArray[np.intp],
+    seed: int,
+) -> tuple[Array, Array]:
+    """What each model says of the known cells without their block ``(n, models)``, and of the wanted ones."""
+    scaled = ridge.scaled(patterns, known)
+    apart, regression = ridge.cross_fitted(scaled[known], values, fold)
+    columns, new = [apart], [regression(scaled[wanted])]
+    if len(known) >= FEWEST_FOR_TREES and len(np.unique(fold)) > 1:
+        apart, found = trees.cross_fitted(everything[known], values, fold, everything[wanted], seed)
+        columns.append(apart)
+        new.append(found)
+    return np.stack(columns, axis=1), np.stack(new, axis=1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from lstfill.model.base import Prediction
-from lstfill.model.local.fill import fill
+from lstfill.model.local.fill import fill_tile
 from lstfill.model.tiled import TileModel
 from lstfill.modelconfig import Local
 
 if TYPE_CHECKING:
     from lstfill.cube import Chunk
+    from lstfill.model.base import Prediction
 
 
 @dataclass
@@ -32,5 +32,4 @@ class LocalModel(TileModel):
             features={name: chunk.features[name] for name in self.card.features},
             covariates={name: chunk.covariates[name] for name in self.card.covariates},
         )
-        value, spread = fill(known, Local(**self.options()), int(self.card.parameters["seed"]))
-        return Prediction(value, spread)
+        return fill_tile(known, Local(**self.options()), int(self.card.parameters["seed"]))
