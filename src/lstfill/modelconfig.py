@@ -79,7 +79,7 @@ class Local(Section):
     dates: Positive = Field(60, description="most other dates that a date is predicted from, the most related ones")
     neighbours: Annotated[int, Field(ge=4)] = Field(24, description="nearest residuals that a cell is kriged from")
     folds: Annotated[int, Field(ge=2)] = Field(4, description="spatial blocks that models are weighed on")
-    robust: bool = Field(True, description="values that lie far from all others of their date are moved nearer before anything is fitted")
+    robust: bool = Field(True, description="values far from all others of their date are moved nearer before the fits")
 
 
 class Ensemble(Section):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from lstfill.model import Calibration, Model, Residuals, calibration_gaps, fit_calibration, residuals_of
 from lstfill.model.residuals import residuals_of_samples

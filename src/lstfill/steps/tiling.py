@@ -46,7 +46,7 @@ def fill_tiles(engine: Engine, reader: Reader, model: Model, scored: ScoredSet |
     Returns:
         What predicts any window from the pieces, as long as they are there.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     tiling, place = tiling_of(model.card.tiles or {}, reader), join(place, uuid.uuid4().hex)
     filling = _Filling(replace(reader, truth=None), model, tiling, scored, place)

@@ -122,6 +122,6 @@ def _fit(predictors: Array, target: Array, stop: tuple[Array, Array] | None, opt
 
 def _one_thread() -> Any:
     """Trees in one thread: tiles share the cores already, and threads that wait for each other take them all."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, user_api="openmp")
