@@ -27,7 +27,7 @@ class Off(TileModel):
     by: float = 0.0
     width: float | None = 1.0
 
-    def predict(self, chunk):
+    def predict(self, chunk, dates=None):
         value = np.where(chunk.visible(), np.nan, 300 + self.by).astype("float32")
         spread = None if self.width is None else np.full(chunk.shape, self.width, "float32")
         return Prediction(value, spread)
@@ -209,3 +209,18 @@ def test_one_member_alone_is_that_member():
     member = model.members()["harmonic"].predict(chunk)
     np.testing.assert_array_equal(model.predict(chunk).value, member.value)
     np.testing.assert_array_equal(model.predict(chunk).spread, member.spread)
+
+
+def test_members_are_asked_for_some_dates_alone():
+    class Counting(Off):
+        def predict(self, chunk, dates=None):
+            self.asked = dates
+            return super().predict(chunk, dates)
+
+    members = Counting(), Counting(by=2.0)
+    asked = np.array([True, False, False, True])
+    assert np.isfinite(made([0.5, 0.5], *members).predict(flat(), asked).value).any()
+    for member in members:
+        np.testing.assert_array_equal(member.asked, asked)
+    collect(tiles.whole(flat()), dict(zip("ab", members, strict=True)), 0)
+    assert all(member.asked.sum() == 1 for member in members)

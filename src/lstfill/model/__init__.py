@@ -18,6 +18,7 @@ from lstfill.model.conformal import fit_calibration
 from lstfill.model.linear import LinearModel
 from lstfill.model.registry import create, load, names
 from lstfill.model.residuals import Residuals, calibration_gaps, residuals_of
+from lstfill.model.tiled import predict_dates
 
 __all__ = [
     "Axes",
@@ -39,5 +40,6 @@ __all__ = [
     "fit_calibration",
     "load",
     "names",
+    "predict_dates",
     "residuals_of",
 ]

@@ -14,7 +14,7 @@ from lstfill.gaps import LABELS, artificial_gaps, surroundings
 from lstfill.model import registry
 from lstfill.model.base import Fitter, History, Model, Prediction, Tile, TileSource, TrainingView
 from lstfill.model.directory import read_model
-from lstfill.model.tiled import TileModel
+from lstfill.model.tiled import TileModel, predict_dates
 from lstfill.split import Part
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class EnsembleModel(TileModel):
         self._keep(view, config, {}, **_told(errors, list(members)))
         return None
 
-    def predict(self, chunk: Chunk) -> Prediction:
+    def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:
         """The weighted mean of the members' values, with their spreads and their disagreement as spread.
 
         The variance is that of a mixture: ``sum w (s^2 + (v - mean)^2)``. A member that has no value of a cell leaves
@@ -96,8 +96,10 @@ class EnsembleModel(TileModel):
 
         Args:
             chunk: all dates of a tile.
+            dates: those that are asked for ``(time,)``, all if not given; others may be NaN.
         """
-        said = [member.predict(chunk) for member in self.fitted_members.values()]
+        asked = np.ones(len(chunk.time), bool) if dates is None else dates
+        said = [predict_dates(member, chunk, asked) for member in self.fitted_members.values()]
         weights = self._weights(chunk) * np.stack([np.isfinite(of.value) for of in said])
         total = weights.sum(axis=0)
         weights /= np.where(total > 0, total, np.nan)
@@ -170,7 +172,8 @@ def _errors(tile: Tile, hidden: NDArray[np.bool_], members: Mapping[str, Model],
     chunk, core = tile.chunk, np.zeros(tile.chunk.land.shape, bool)
     core[tile.core] = True
     shown = chunk.hiding(hidden)
-    values = np.stack([member.predict(shown).value for member in members.values()], axis=-1)
+    dates = hidden.any(axis=(1, 2))
+    values = np.stack([predict_dates(member, shown, dates).value for member in members.values()], axis=-1)
     parts = np.zeros(hidden.shape, np.int8) if chunk.part is None else chunk.part
     wanted = hidden & chunk.visible() & core & np.isfinite(values).all(axis=-1)
     wanted &= np.isin(parts, [Part.TRAIN, Part.VALIDATION])

@@ -35,11 +35,12 @@ class HarmonicModel(TileModel):
     name: ClassVar[str] = "harmonic"
     fits_samples: ClassVar[bool] = False
 
-    def predict(self, chunk: Chunk) -> Prediction:
+    def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:  # noqa: ARG002 - all cost as little as one
         """Predicts every cell of a tile ``(time, lat, lon)``; NaN where nothing of the tile is visible.
 
         Args:
             chunk: all dates of a tile.
+            dates: not used; what is fitted says all of them.
         """
         fit = fit_harmonics(chunk, Harmonic(**self.options()), self.card.features)
         if fit is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lstfill.model.base import Fitter, History, Prediction, Reach, TrainingView
+from lstfill.model.base import Fitter, History, Model, Prediction, Reach, TrainingView
 from lstfill.model.card import Card
 from lstfill.model.directory import read_model, write_model
 
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from lstfill.config import Train
     from lstfill.cube import Chunk
     from lstfill.model.calibration import Calibration
+
+
+def predict_dates(model: Model, chunk: Chunk, dates: NDArray[np.bool_]) -> Prediction:
+    """Predicts some dates of a tile; others may be NaN.
+
+    Args:
+        model: fitted.
+        chunk: all dates of a tile.
+        dates: those that are asked for ``(time,)``.
+    """
+    return model.predict(chunk, dates) if isinstance(model, TileModel) else model.predict(chunk)
 
 
 @dataclass
@@ -50,8 +61,13 @@ class TileModel:
         self._keep(view, config, {})
         return None
 
-    def predict(self, chunk: Chunk) -> Prediction:
-        """Predicts the land cells of a tile that are not visible."""
+    def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:
+        """Predicts the land cells of a tile that are not visible.
+
+        Args:
+            chunk: all dates of a tile.
+            dates: those that are asked for ``(time,)``, all if not given; others may be left NaN to save their cost.
+        """
         raise NotImplementedError
 
     def extrapolated(self, chunk: Chunk) -> NDArray[np.bool_]:

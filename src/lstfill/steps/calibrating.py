@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from lstfill.model import Calibration, Model, Residuals, calibration_gaps, fit_calibration, residuals_of
+from lstfill.model import Calibration, Model, Residuals, calibration_gaps, fit_calibration, predict_dates, residuals_of
 from lstfill.model.residuals import residuals_of_samples
 
 if TYPE_CHECKING:
@@ -70,4 +70,5 @@ class _Filling:
         number, turn = item
         tile = self.tiles.read(number)
         gaps = calibration_gaps(tile.chunk, self.seed, self.tiles.numbers[number], turn)
-        return residuals_of(self.model.predict(tile.chunk.hiding(gaps)), tile, gaps, self.model)
+        prediction = predict_dates(self.model, tile.chunk.hiding(gaps), gaps.any(axis=(1, 2)))
+        return residuals_of(prediction, tile, gaps, self.model)

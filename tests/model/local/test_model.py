@@ -59,3 +59,11 @@ def test_a_hidden_value_has_no_part_in_its_prediction(made, model):
     hidden = tiles.hidden(made)
     other = replace(made, target=np.where(hidden, np.float32(500), made.target))
     np.testing.assert_array_equal(model.predict(made.hiding(hidden)).value, model.predict(other.hiding(hidden)).value)
+
+
+def test_asked_for_some_dates_it_says_the_same_of_them(made, model):
+    asked = np.arange(8) % 3 == 1
+    whole, some = model.predict(made), model.predict(made, asked)
+    np.testing.assert_array_equal(some.value[asked], whole.value[asked])
+    np.testing.assert_array_equal(some.spread[asked], whole.spread[asked])
+    assert np.isnan(some.value[~asked]).all()

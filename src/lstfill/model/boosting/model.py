@@ -82,11 +82,12 @@ class BoostingModel(TileModel):
         )
         return None
 
-    def predict(self, chunk: Chunk) -> Prediction:
+    def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:
         """Predicts the land cells of a tile that are not visible; NaN elsewhere, and where nothing is visible at all.
 
         Args:
             chunk: all dates of a tile.
+            dates: those that are asked for ``(time,)``, all if not given; others are NaN.
         """
         card, values, spreads = self.card, *(np.full(chunk.target.shape, np.nan, np.float32) for _ in range(2))
         made = _predictors(chunk, Harmonic(**card.parameters["harmonic"]), card.features, card.covariates)
@@ -94,6 +95,8 @@ class BoostingModel(TileModel):
             return Prediction(values, spreads)
         guess, predictors = made
         first, wanted = guess.value, chunk.land[None] & ~chunk.visible()
+        if dates is not None:
+            wanted &= dates[:, None, None]
         trees, spread = (from_bytes(self.weights[name]) for name in (VALUES, SPREAD))
         for date in np.flatnonzero(wanted.any(axis=(1, 2))):
             cells = wanted[date]

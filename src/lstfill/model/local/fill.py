@@ -29,25 +29,27 @@ PRIOR = np.array([0.3, 0.7])
 """Weights of patterns and trees before cross-validation; the best on artificial gaps of three unlike cubes."""
 
 
-def fill_tile(chunk: Chunk, options: Local, seed: int) -> Prediction:
+def fill_tile(chunk: Chunk, options: Local, seed: int, dates: NDArray[np.bool_] | None = None) -> Prediction:
     """Predicts the land cells of a tile that are not visible.
 
     Args:
         chunk: all dates of the tile; uses of the target what is visible, and all features and covariates.
         options: of the model.
         seed: of draws of pairs and predictors.
+        dates: those to predict ``(time,)``, all if not given.
 
     Returns:
         Values and their standard deviation as the residuals of known cells show it, NaN at visible cells, and
         everywhere if no date shows anything.
     """
+    asked = np.ones(len(chunk.time), bool) if dates is None else dates
     value, spread = (np.full(chunk.target.shape, np.nan, np.float32) for _ in range(2))
     if not chunk.visible().any():
         return Prediction(value, spread)
     scene = Scene.of(chunk, robust=options.robust)
     blind = Blind(scene)
     flat = value.reshape(len(value), -1), spread.reshape(len(value), -1)
-    for step in map(int, np.flatnonzero(~scene.seen.all(axis=1))):
+    for step in map(int, np.flatnonzero(asked & ~scene.seen.all(axis=1))):
         wanted = np.flatnonzero(~scene.seen[step])
         few = len(scene.cells) - len(wanted) < FEWEST
         found = blind.fill(step, wanted) if few else _fill_date(scene, step, wanted, options, seed)

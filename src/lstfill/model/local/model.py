@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lstfill.model.local.fill import fill_tile
 from lstfill.model.tiled import TileModel
 from lstfill.modelconfig import Local
@@ -21,15 +24,16 @@ class LocalModel(TileModel):
     name: ClassVar[str] = "local"
     fits_samples: ClassVar[bool] = False
 
-    def predict(self, chunk: Chunk) -> Prediction:
+    def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:
         """Predicts the land cells of a tile that are not visible; NaN elsewhere.
 
         Args:
             chunk: all dates of a tile with its margin.
+            dates: those that are asked for ``(time,)``, all if not given; others are NaN.
         """
         known = replace(
             chunk,
             features={name: chunk.features[name] for name in self.card.features},
             covariates={name: chunk.covariates[name] for name in self.card.covariates},
         )
-        return fill_tile(known, Local(**self.options()), int(self.card.parameters["seed"]))
+        return fill_tile(known, Local(**self.options()), int(self.card.parameters["seed"]), dates)
