@@ -27,7 +27,7 @@ class Off(TileModel):
     by: float = 0.0
     width: float | None = 1.0
 
-    def predict(self, chunk, dates=None):
+    def predict(self, chunk, dates=None):  # noqa: ARG002 - of the base
         value = np.where(chunk.visible(), np.nan, 300 + self.by).astype("float32")
         spread = None if self.width is None else np.full(chunk.shape, self.width, "float32")
         return Prediction(value, spread)
@@ -222,5 +222,5 @@ def test_members_are_asked_for_some_dates_alone():
     assert np.isfinite(made([0.5, 0.5], *members).predict(flat(), asked).value).any()
     for member in members:
         np.testing.assert_array_equal(member.asked, asked)
-    collect(tiles.whole(flat()), dict(zip("ab", members, strict=True)), 0)
+    collect(tiles.ListOfTiles([tiles.whole(flat())]), dict(zip("ab", members, strict=True)), 0)
     assert all(member.asked.sum() == 1 for member in members)

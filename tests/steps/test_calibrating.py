@@ -30,7 +30,7 @@ OPTIONS = Calibration(rounds=3, seed=5)
 class Guess(TileModel):
     """Says the same of every cell, and has the part of the mean of what it sees as its spread."""
 
-    def predict(self, chunk, dates=None):
+    def predict(self, chunk, dates=None):  # noqa: ARG002 - of the base
         value = np.full(chunk.target.shape, GUESS_K, np.float32)
         visible = chunk.visible()
         seen = chunk.target[visible].mean() if visible.any() else np.nan
@@ -52,7 +52,7 @@ class Unfitted(Guess):
 class Silent(Unfitted):
     """Has no value."""
 
-    def predict(self, chunk, dates=None):
+    def predict(self, chunk, dates=None):  # noqa: ARG002 - of the base
         nothing = np.full(chunk.target.shape, np.nan, np.float32)
         return Prediction(nothing, nothing)
 

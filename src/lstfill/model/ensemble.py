@@ -172,7 +172,7 @@ def _errors(tile: Tile, hidden: NDArray[np.bool_], members: Mapping[str, Model],
     chunk, core = tile.chunk, np.zeros(tile.chunk.land.shape, bool)
     core[tile.core] = True
     shown = chunk.hiding(hidden)
-    dates = hidden.any(axis=(1, 2))
+    dates = np.asarray(hidden.any(axis=(1, 2)))
     values = np.stack([predict_dates(member, shown, dates).value for member in members.values()], axis=-1)
     parts = np.zeros(hidden.shape, np.int8) if chunk.part is None else chunk.part
     wanted = hidden & chunk.visible() & core & np.isfinite(values).all(axis=-1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lstfill.model import Calibration, Model, Residuals, calibration_gaps, fit_calibration, predict_dates, residuals_of
@@ -70,5 +71,6 @@ class _Filling:
         number, turn = item
         tile = self.tiles.read(number)
         gaps = calibration_gaps(tile.chunk, self.seed, self.tiles.numbers[number], turn)
-        prediction = predict_dates(self.model, tile.chunk.hiding(gaps), gaps.any(axis=(1, 2)))
+        dates = np.asarray(gaps.any(axis=(1, 2)))
+        prediction = predict_dates(self.model, tile.chunk.hiding(gaps), dates)
         return residuals_of(prediction, tile, gaps, self.model)
