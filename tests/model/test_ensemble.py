@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstfill.gaps import LABELS
+from lstfill.gaps import LABELS, PARTS
 from lstfill.model import ensemble, registry
 from lstfill.model.base import Prediction
 from lstfill.model.ensemble import EnsembleModel, Errors, collect, share_missing, weigh
@@ -40,7 +40,7 @@ def made(weights, *members):
     model = tiles.fitted(EnsembleModel(), tiles.whole(flat()), ensemble={"members": ["harmonic"]})
     parameters = {**model.card.parameters, "member_weights_by_missing": dict.fromkeys(CLASSES, named)}
     card = replace(model.card, parameters=parameters)
-    return EnsembleModel(card, {}, dict(zip(names, members, strict=True)))
+    return EnsembleModel(card, {}, fitted_members=dict(zip(names, members, strict=True)))
 
 
 def flat(shape=(4, 10, 10), missing=0.3):
@@ -224,3 +224,19 @@ def test_members_are_asked_for_some_dates_alone():
         np.testing.assert_array_equal(member.asked, asked)
     collect(tiles.ListOfTiles([tiles.whole(flat())]), dict(zip("ab", members, strict=True)), 0)
     assert all(member.asked.sum() == 1 for member in members)
+
+
+def test_folds_are_of_members_that_have_not_learned_from_their_dates(filled):
+    _, _, shown, model = filled
+    assert len(model.folds) == PARTS
+    assert not model.fits_samples
+    for part, fold in enumerate(model.folds):
+        assert fold.members()["boosting"] is model.members()["boosting"].folds[part]
+        assert fold.members()["harmonic"] is model.members()["harmonic"]
+        assert fold.card is model.card
+    assert not np.array_equal(model.folds[1].predict(shown).value, model.predict(shown).value, equal_nan=True)
+
+
+def test_one_fitted_to_samples_makes_the_train_part_say_nothing():
+    assert not made([1.0], Off()).fits_samples
+    assert made([0.5, 0.5], Off(), registry.create("mlp")).fits_samples

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lstfill.gaps import LABELS, surroundings
+from lstfill.gaps import LABELS, PARTS, surroundings
 from lstfill.model import Axes, Prediction, Residuals, Tile, calibration_gaps, residuals_of
-from lstfill.model.residuals import MOST, PARTS, SAMPLES, residuals_of_samples
+from lstfill.model.residuals import MOST, SAMPLES, residuals_of_samples
 from lstfill.split import Part
 from tests.model.tiles import chunk, truth
 

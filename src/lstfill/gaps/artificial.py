@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 SHARE = (0.03, 0.985)
 """Least and largest share of a date's visible cells that a gap may hide."""
+PARTS = 4
+"""Shares of the dates that get gaps one after the other: a date is filled with three quarters of the others whole."""
 _TRIES = 4
 
 

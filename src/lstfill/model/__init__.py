@@ -18,7 +18,7 @@ from lstfill.model.conformal import fit_calibration
 from lstfill.model.linear import LinearModel
 from lstfill.model.registry import create, load, names
 from lstfill.model.residuals import Residuals, calibration_gaps, residuals_of
-from lstfill.model.tiled import predict_dates
+from lstfill.model.tiled import TileModel, predict_dates, without_part
 
 __all__ = [
     "Axes",
@@ -33,6 +33,7 @@ __all__ = [
     "Reach",
     "Residuals",
     "Tile",
+    "TileModel",
     "TileSource",
     "TrainingView",
     "calibration_gaps",
@@ -42,4 +43,5 @@ __all__ = [
     "names",
     "predict_dates",
     "residuals_of",
+    "without_part",
 ]

@@ -171,8 +171,10 @@ class Model(Protocol):
     """A way to fill gaps: fit, predict, save and load; a fitted one can be pickled."""
 
     name: ClassVar[str]
-    fits_samples: ClassVar[bool]
-    """Whether it is fitted to values of the train part, on which its errors say nothing then."""
+
+    @property
+    def fits_samples(self) -> bool:
+        """Whether its errors on values of the train part say nothing, as it is fitted to them."""
 
     @property
     def reach(self) -> Reach:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lstfill.gaps import LABELS, artificial_gaps, surroundings
+from lstfill.gaps import LABELS, PARTS, artificial_gaps, surroundings
 from lstfill.model import registry
 from lstfill.model.base import Fitter, History, Model, Prediction, Tile, TileSource, TrainingView
 from lstfill.model.directory import read_model
-from lstfill.model.tiled import TileModel, predict_dates
+from lstfill.model.tiled import TileModel, predict_dates, without_part
 from lstfill.split import Part
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ PLACE = "members"
 """Where in the directory of an ensemble its members lie."""
 CLASS = "missing"
 """What surrounds a cell that the weights go by: the share of its date that is missing."""
-PARTS = 4
-"""A round of gaps hides cells of every fourth date."""
 FILLS = 16
 """Tiles times rounds that the members are weighed on, about."""
 FEW = 200
@@ -65,8 +63,13 @@ class EnsembleModel(TileModel):
     """
 
     name: ClassVar[str] = "ensemble"
-    fits_samples: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
     fitted_members: dict[str, Model] = field(default_factory=dict)
+
+    @property
+    def fits_samples(self) -> bool:
+        """Whether a member's errors on values of the train part say nothing."""
+        return any(member.fits_samples for member in self.fitted_members.values())
 
     def members(self) -> Mapping[str, Model]:
         """The fitted members by name."""
@@ -86,6 +89,8 @@ class EnsembleModel(TileModel):
         errors = None if view.tiles is None or len(members) == 1 else collect(view.tiles, members, config.seed)
         self.fitted_members = members
         self._keep(view, config, {}, **_told(errors, list(members)))
+        if any(isinstance(member, TileModel) and member.folds for member in members.values()):
+            self.folds = tuple(replace(self, fitted_members=_without(members, part)) for part in range(PARTS))
         return None
 
     def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:
@@ -124,7 +129,7 @@ class EnsembleModel(TileModel):
         """
         card, weights = read_model(directory)
         members = {name: registry.load(directory / PLACE / name) for name in card.parameters["member_weights"]}
-        return cls(card, weights, members)
+        return cls(card, weights, fitted_members=members)
 
     def _weights(self, chunk: Chunk) -> Array:
         """Weight of each member at each cell ``(members, time, lat, lon)``: one a date."""
@@ -158,8 +163,13 @@ def collect(tiles: TileSource, members: Mapping[str, Model], seed: int) -> Error
         for again in range(rounds):
             part = (order + again) % PARTS
             hidden = _gaps(tile.chunk, (SEED, seed, number), part)
-            found.append(_errors(tile, hidden, members, (order * rounds + again) * len(hidden)))
+            found.append(_errors(tile, hidden, _without(members, part), (order * rounds + again) * len(hidden)))
     return _chosen(found, any(member.fits_samples for member in members.values()))
+
+
+def _without(members: Mapping[str, Model], part: int) -> dict[str, Model]:
+    """The members without what they learned from a part of the dates."""
+    return {name: without_part(member, part) for name, member in members.items()}
 
 
 def _gaps(chunk: Chunk, seed: tuple[int, ...], part: int) -> NDArray[np.bool_]:

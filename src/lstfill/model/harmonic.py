@@ -33,7 +33,6 @@ class HarmonicModel(TileModel):
     """Fitted to a tile when that is filled: nothing is learned beforehand."""
 
     name: ClassVar[str] = "harmonic"
-    fits_samples: ClassVar[bool] = False
 
     def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:  # noqa: ARG002 - all cost as little as one
         """Predicts every cell of a tile ``(time, lat, lon)``; NaN where nothing of the tile is visible.

@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.cube.geometry import latitude_band, season
-from lstfill.gaps import LABELS, artificial_gaps, surroundings
+from lstfill.gaps import LABELS, PARTS, artificial_gaps, surroundings
 from lstfill.split import Part
 
 if TYPE_CHECKING:
     from lstfill.cube import Chunk
     from lstfill.model.base import Axes, Model, Prediction, Tile
 
-PARTS = 4
-"""Shares of the dates that get gaps one after the other: a date is filled with three quarters of the others whole."""
 _STREAM = 76_100
 """Other gaps than those that models learn from, of the same seed."""
 MOST = 4000
@@ -82,7 +80,7 @@ def calibration_gaps(chunk: Chunk, seed: int, tile: int, turn: int) -> NDArray[n
 def residuals_of(prediction: Prediction, tile: Tile, hidden: NDArray[np.bool_], model: Model) -> Residuals:
     """Errors at the cells of a tile's core that were hidden from a prediction.
 
-    A model that fits the samples has seen the train part: for it, cells of the validation part alone count.
+    A model that ``fits_samples`` has seen the train part: for it, cells of the validation part alone count.
 
     Args:
         prediction: of ``tile.chunk.hiding(hidden)``.

@@ -30,20 +30,38 @@ def predict_dates(model: Model, chunk: Chunk, dates: NDArray[np.bool_]) -> Predi
     return model.predict(chunk, dates) if isinstance(model, TileModel) else model.predict(chunk)
 
 
+def without_part(model: Model, part: int) -> Model:
+    """The model as it is had it not learned from every ``PARTS``-th date, for errors on gaps in those dates.
+
+    Args:
+        model: fitted; the same is given back if it learned from no date.
+        part: the first of those dates.
+    """
+    return model.folds[part] if isinstance(model, TileModel) and model.folds else model
+
+
 @dataclass
 class TileModel:
-    """A model that sees all dates of a tile. A subclass sets ``name`` and ``fits_samples`` and writes ``predict``.
+    """A model that sees all dates of a tile. A subclass sets ``name`` and writes ``predict``.
 
     Attributes:
+        learns: whether ``fit`` learns from tiles.
         fitted: the card, None before ``fit``.
         weights: contents of its weight files by name.
+        folds: the model without each part of the dates, from ``fit`` until it is calibrated; none if it learns nothing.
     """
 
     name: ClassVar[str]
-    fits_samples: ClassVar[bool]
+    learns: ClassVar[bool] = False
     reach: ClassVar[Reach] = Reach.TILE
     fitted: Card | None = None
     weights: dict[str, bytes] = field(default_factory=dict)
+    folds: tuple[Model, ...] = ()
+
+    @property
+    def fits_samples(self) -> bool:
+        """Whether its errors on values of the train part say nothing; not so for one that has folds or learns nothing."""
+        return False
 
     @property
     def card(self) -> Card:
@@ -85,7 +103,7 @@ class TileModel:
 
     def calibrate(self, calibration: Calibration) -> Self:
         """The same model with that calibration."""
-        return replace(self, fitted=self.card.with_calibration(calibration))
+        return replace(self, fitted=self.card.with_calibration(calibration), folds=())
 
     def save(self, directory: Path) -> None:
         """Writes the weight files and ``model.json``."""

@@ -167,7 +167,7 @@ def _fit(train: Train, view: TrainingView, runs: Sequence[RunHandle], place: Pat
     """Fits, calibrates, writes and records one model."""
     from lstfill import model as models_of
     from lstfill import train as fitting
-    from lstfill.model import Reach
+    from lstfill.model import TileModel
 
     def on_epoch(epoch: int, values: dict[str, float]) -> None:
         for run in runs:
@@ -175,7 +175,7 @@ def _fit(train: Train, view: TrainingView, runs: Sequence[RunHandle], place: Pat
 
     place.mkdir(parents=True, exist_ok=True)
     model = models_of.create(train.model)
-    learns = model.fits_samples and model.reach is Reach.TILE
+    learns = isinstance(model, TileModel) and model.learns
     began = time.perf_counter()
     history = fitting.fit(
         model, replace(view, tiles=tiles.to_learn if learns else None), train, place / "tensorboard", on_epoch

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from lstfill.errors import DataError
+from lstfill.gaps import PARTS
 from lstfill.model import registry
 from lstfill.model.boosting import BoostingModel
 from lstfill.model.boosting.guess import first_guess
-from lstfill.model.boosting.model import _collect
+from lstfill.model.boosting.model import VALUES, _collect
+from lstfill.model.tiled import without_part
 from lstfill.modelconfig import Harmonic
 from tests.model import tiles
+from tests.model.calibrations import CALIBRATION
 
 OPTIONS = {"boosting": {"max_samples": 8000, "max_iter": 25, "min_samples_leaf": 50}}
 
@@ -94,7 +97,7 @@ def test_samples_come_from_core_cells_of_train_and_validation_evenly_over_tiles(
     config = tiles.Train(boosting={"max_samples": 1600})
     rows = _collect(tiles.ListOfTiles([tile, tile]), (Harmonic(), ("t2m",), ()), config)
     assert {len(of.error) for of in rows} == {100}
-    assert set(np.concatenate([of.part for of in rows])) <= {0, 1}
+    assert [of.part for of in rows[:4]] == [0, 1, 2, 3]
     lat = np.concatenate([of.predictors[:, 2] for of in rows])
     assert lat.min() >= np.float32(shown.lat[24])
     assert lat.max() <= np.float32(shown.lat[5])
@@ -118,7 +121,7 @@ def test_nothing_visible_to_fill_from_gives_no_value(made):
 def test_nothing_visible_to_learn_from_is_refused(made):
     _, _, shown, _ = made
     blind = tiles.whole(shown.hiding(np.ones(shown.shape, bool)))
-    with pytest.raises(DataError, match="no visible value of the train part where artificial gaps are cut"):
+    with pytest.raises(DataError, match="no visible value where artificial gaps are cut"):
         tiles.fitted(BoostingModel(), blind)
 
 
@@ -128,3 +131,15 @@ def test_asked_for_some_dates_it_says_the_same_of_them(made):
     whole, some = model.predict(shown), model.predict(shown, asked)
     np.testing.assert_array_equal(some.value[asked], whole.value[asked])
     assert np.isnan(some.value[~asked]).all()
+
+
+def test_folds_have_not_learned_from_their_dates_and_go_with_the_calibration(made, tmp_path):
+    _, _, shown, model = made
+    wild = np.where((np.arange(len(shown.time)) % PARTS == 1)[:, None, None], shown.target + 9, shown.target)
+    other = tiles.fitted(BoostingModel(), tiles.whole(replace(shown, target=wild.astype("float32"))), **OPTIONS)
+    assert [of.weights[VALUES] == model.weights[VALUES] for of in model.folds] == [False] * PARTS
+    assert other.weights[VALUES] != model.weights[VALUES]
+    assert without_part(model, 1) is model.folds[1]
+    calibrated = model.calibrate(CALIBRATION)
+    assert calibrated.folds == ()
+    assert without_part(calibrated, 1) is calibrated

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.errors import DataError
-from lstfill.gaps import artificial_gaps
+from lstfill.gaps import PARTS, artificial_gaps
 from lstfill.model.base import Fitter, History, Prediction, Tile, TileSource, TrainingView
 from lstfill.model.boosting.guess import Guess, first_guess
 from lstfill.model.boosting.predictors import Predictors
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from lstfill.config import Train
     from lstfill.cube import Chunk
 
-ROUNDS = 4
-"""Rounds of gaps a tile, each on every fourth date."""
 FEW_TILES = 8
 """Fewer tiles than these are gone through twice, with other gaps."""
 SEED = 0x626F6F73
@@ -36,12 +34,12 @@ VALUES, SPREAD = "values.skops", "spread.skops"
 
 @dataclass(frozen=True)
 class _Rows:
-    """Samples of one tile and round: predictors, error of the first guess in K, its doubt in K, the part."""
+    """Samples of one tile and round: predictors, error of the first guess in K, its doubt in K, part of the dates."""
 
     predictors: NDArray[np.float32]
     error: NDArray[np.float64]
     doubt: NDArray[np.float64]
-    part: NDArray[np.int8]
+    part: int
 
 
 @dataclass
@@ -49,7 +47,7 @@ class BoostingModel(TileModel):
     """A first guess from what is visible, and trees for what it is off by."""
 
     name: ClassVar[str] = "boosting"
-    fits_samples: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
 
     def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History | None:  # noqa: ARG002 - of the protocol
         """Learns from artificial gaps in the tiles of the view; no epochs, so no history.
@@ -65,21 +63,21 @@ class BoostingModel(TileModel):
         shown = (config.harmonic, view.features, view.covariates)
         rows = _collect(view.tiles, shown, config) if view.tiles else []
         samples, doubt = _samples(rows)
-        values = fit_trees(samples, config.boosting, config.seed)
-        said = predict(values, samples.predictors)
-        spread, factor = fit_spread(samples, said, config.boosting, config.seed)
-        error = np.abs(samples.target - said) * doubt
-        check = samples.validation if samples.validation.any() else ~samples.validation
+        found = fit_trees(samples, config.boosting, config.seed)
+        spread, factor = fit_spread(samples, found.apart, config.boosting, config.seed)
         self._keep(
             view,
             config,
-            {VALUES: to_bytes(values), SPREAD: to_bytes(spread)},
+            {VALUES: to_bytes(found.trees), SPREAD: to_bytes(spread)},
             harmonic=config.harmonic.model_dump(mode="json"),
             spread_factor=factor,
             samples=len(samples),
-            trees=int(values.n_iter_),
-            mae_k=float(error[check].mean()),
+            trees=int(found.trees.n_iter_),
+            mae_k=float((np.abs(samples.target - found.apart) * doubt).mean()),
         )
+        # Dates without a sample can do no harm.
+        without = (found.without.get(part, found.trees) for part in range(PARTS))
+        self.folds = tuple(replace(self, weights={**self.weights, VALUES: to_bytes(of)}) for of in without)
         return None
 
     def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:
@@ -119,14 +117,14 @@ def _predictors(
 
 def _collect(tiles: TileSource, shown: Shown, config: Train) -> list[_Rows]:
     """Samples of all tiles and rounds, as many of each at most."""
-    rounds = ROUNDS * (2 if len(tiles) < FEW_TILES else 1)
+    rounds = PARTS * (2 if len(tiles) < FEW_TILES else 1)
     most = max(1, config.boosting.max_samples // max(1, len(tiles) * rounds))
     rows = []
     for number in range(len(tiles)):
         tile = tiles.read(number)
         for again in range(rounds):
-            seed = (SEED, config.seed, number, again // ROUNDS)
-            found = _rows(tile, seed, again % ROUNDS, shown, most)
+            seed = (SEED, config.seed, number, again // PARTS)
+            found = _rows(tile, seed, again % PARTS, shown, most)
             rows += [] if found is None else [found]
     return rows
 
@@ -136,7 +134,7 @@ def _rows(tile: Tile, seed: tuple[int, ...], part: int, shown: Shown, most: int)
     chunk, core = tile.chunk, np.zeros(tile.chunk.land.shape, bool)
     core[tile.core] = True
     aside = None if chunk.part is None else chunk.part == Part.TEST
-    hidden = artificial_gaps(chunk.visible(), chunk.land, seed, part, ROUNDS, aside)
+    hidden = artificial_gaps(chunk.visible(), chunk.land, seed, part, PARTS, aside)
     made = _predictors(chunk.hiding(hidden), *shown)
     parts = np.zeros(hidden.shape, np.int8) if chunk.part is None else chunk.part
     at = np.flatnonzero(hidden & core & np.isin(parts, [Part.TRAIN, Part.VALIDATION]))
@@ -149,18 +147,18 @@ def _rows(tile: Tile, seed: tuple[int, ...], part: int, shown: Shown, most: int)
     wanted.flat[at] = True
     columns = [predictors.at(int(date), wanted[date]) for date in np.flatnonzero(wanted.any(axis=(1, 2)))]
     error = chunk.target[wanted].astype(np.float64) - guess.value[wanted]
-    return _Rows(np.concatenate(columns), error, guess.doubt[wanted], parts[wanted])
+    return _Rows(np.concatenate(columns), error, guess.doubt[wanted], part)
 
 
 def _samples(rows: list[_Rows]) -> tuple[Samples, NDArray[np.float64]]:
     """All rows, errors in units of their doubt, and the doubt in K."""
-    part = np.concatenate([of.part for of in rows]) if rows else np.empty(0, np.int8)
-    if not (part == Part.TRAIN).any():
+    if not rows:
         raise DataError(
             "the tiles to learn from",
-            ["no visible value of the train part where artificial gaps are cut: take more dates or a larger box"],
+            ["no visible value where artificial gaps are cut: take more dates or a larger box"],
         )
     doubt = np.concatenate([of.doubt for of in rows])
     error = np.concatenate([of.error for of in rows])
     predictors = np.concatenate([of.predictors for of in rows])
-    return Samples(predictors, error / doubt, part == Part.VALIDATION), doubt
+    part = np.repeat([of.part for of in rows], [len(of.error) for of in rows]).astype(np.int8)
+    return Samples(predictors, error / doubt, part), doubt

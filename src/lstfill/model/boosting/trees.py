@@ -17,9 +17,9 @@ Array = NDArray[np.floating]
 FAR = 4.0
 """Standard deviations beyond which what is learned counts no more than at them."""
 PATIENCE = 10
-"""Trees without a better validation part after which the fit stops."""
+"""Trees that are no better for the dates left out after which a fit stops."""
 FEW = 200
-"""Samples below which a part says nothing."""
+"""Samples below which dates left out say nothing."""
 SMALLEST = 0.05
 """Part of the mean absolute error below which an error is taken for that: the logarithm of none is infinite."""
 _TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -32,50 +32,73 @@ class Samples:
     Attributes:
         predictors: ``(n, columns)``, NaN where there is none.
         target: ``(n,)``.
-        validation: rows that stop the fit and show its errors ``(n,)``.
+        part: which share of the dates each row is from ``(n,)``.
     """
 
     predictors: NDArray[np.float32]
     target: Array
-    validation: NDArray[np.bool_]
+    part: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.target)
 
 
-def fit_trees(samples: Samples, options: Boosting, seed: int) -> Any:
-    """Trees for the target; the validation rows stop them if there are enough.
+@dataclass(frozen=True)
+class Fitted:
+    """Trees of all dates, and what tells how good they are on others.
 
-    Friedman 2001, doi:10.1214/aos/1013203451, on histograms (Ke et al. 2017, LightGBM).
+    Attributes:
+        trees: fitted to all rows, as many as were best for dates that were left out.
+        without: fitted without each part, by its number; empty if all rows are of one.
+        apart: target of each row by the trees without its part ``(n,)``.
+    """
+
+    trees: Any
+    without: dict[int, Any]
+    apart: NDArray[np.float64]
+
+
+def fit_trees(samples: Samples, options: Boosting, seed: int) -> Fitted:
+    """Trees for the target, cross-fitted over parts of the dates.
+
+    Friedman 2001, doi:10.1214/aos/1013203451, on histograms (Ke et al. 2017, LightGBM). Errors of a date go together,
+    and cells beside those learned from are told by them: whole dates are left out.
 
     Args:
-        samples: at least one that is no validation.
+        samples: at least one.
         options: number, size and weight of the trees.
         seed: of the bins that values are sorted into.
     """
-    fit, stop = ~samples.validation, samples.validation
-    center, deviation = float(np.mean(samples.target[fit])), float(np.std(samples.target[fit]))
+    center, deviation = float(np.mean(samples.target)), float(np.std(samples.target))
     target = np.clip(samples.target, center - FAR * deviation, center + FAR * deviation)
-    if stop.sum() < FEW:
-        return _fit(samples.predictors[fit], target[fit], None, options, seed)
-    return _fit(samples.predictors[fit], target[fit], (samples.predictors[stop], target[stop]), options, seed)
+    without, apart = {}, np.empty(len(samples))
+    parts = np.unique(samples.part)
+    for part in parts.tolist() if len(parts) > 1 else []:
+        out = samples.part == part
+        stop = (samples.predictors[out], target[out]) if out.sum() >= FEW else None
+        without[part] = _fit(samples.predictors[~out], target[~out], stop, options, seed)
+        apart[out] = predict(without[part], samples.predictors[out])
+    if without:
+        best = round(float(np.mean([trees.n_iter_ for trees in without.values()])))
+        options = options.model_copy(update={"max_iter": best})
+    trees = _fit(samples.predictors, target, None, options, seed)
+    return Fitted(trees, without, apart if without else predict(trees, samples.predictors))
 
 
 def fit_spread(samples: Samples, predicted: Array, options: Boosting, seed: int) -> tuple[Any, float]:
     """Trees for the logarithm of the absolute error, and the factor that makes of it a standard deviation.
 
     Args:
-        samples: the target is what was to be predicted; errors are taken from the validation rows if there are enough.
-        predicted: what the trees said of it ``(n,)``.
+        samples: the target is what was to be predicted.
+        predicted: what trees said of it that were not fitted to it ``(n,)``.
         options: size of the trees.
         seed: of the bins that values are sorted into.
     """
-    rows = samples.validation if samples.validation.sum() >= FEW else np.ones(len(samples), bool)
-    predictors, error = samples.predictors[rows], np.abs(samples.target[rows] - predicted[rows])
+    error = np.abs(samples.target - predicted)
     logarithm = np.log(np.maximum(error, SMALLEST * max(float(error.mean()), 1e-6)))
     few = options.model_copy(update={"max_iter": min(60, options.max_iter), "max_leaf_nodes": 8})
-    trees = _fit(predictors, logarithm, None, few, seed)
-    ratio = np.minimum(error / np.exp(predict(trees, predictors)), 4 * FAR)
+    trees = _fit(samples.predictors, logarithm, None, few, seed)
+    ratio = np.minimum(error / np.exp(predict(trees, samples.predictors)), 4 * FAR)
     return trees, float(np.sqrt(np.mean(ratio**2)))
 
 

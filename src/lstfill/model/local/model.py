@@ -22,7 +22,6 @@ class LocalModel(TileModel):
     """Learns nothing beforehand: what is visible of a tile when it is filled is all that it uses."""
 
     name: ClassVar[str] = "local"
-    fits_samples: ClassVar[bool] = False
 
     def predict(self, chunk: Chunk, dates: NDArray[np.bool_] | None = None) -> Prediction:
         """Predicts the land cells of a tile that are not visible; NaN elsewhere.
