@@ -60,7 +60,7 @@ class TileModel:
 
     @property
     def fits_samples(self) -> bool:
-        """Whether its errors on values of the train part say nothing; not so for one that has folds or learns nothing."""
+        """Whether its errors on the train part say nothing: not if it has folds, nor if it learns nothing."""
         return False
 
     @property
