@@ -171,3 +171,8 @@ def test_quantiles_are_those_of_conformal_prediction(values, level):
     rank = math.ceil(level * (len(values) + 1) - 1e-9)
     expected = sorted(values)[min(rank, len(values)) - 1]
     assert quantile(np.array(values), np.ones(len(values)), level) == expected
+
+
+def test_no_piece_at_all_is_refused():
+    with pytest.raises(DataError, match="no error of artificial gaps is finite"):
+        fit_calibration([], Reach.TILE, "artificial gaps")

@@ -50,11 +50,10 @@ def fit_calibration(pieces: Iterable[Residuals], reach: Reach, source: str) -> C
     Raises:
         DataError: there is no finite error.
     """
-    errors = Residuals.joined(pieces)
-    errors = errors.where(np.isfinite(errors.residual))
-    if not len(errors):
+    finite = [piece.where(np.isfinite(piece.residual)) for piece in pieces]
+    if not any(map(len, finite)):
         raise DataError("calibration", [f"no error of {source} is finite: check the values of target and features"])
-    sample = _Sample.of(errors)
+    sample = _Sample.of(Residuals.joined(finite))
     power, factors = _fit_scale(sample, FACTORS[reach])
     relative = np.maximum(np.abs(sample.residual), sample.floor) / np.exp(_out_of_fold(sample, FACTORS[reach]))
     group_factors = _group_factors(sample, relative, GROUPS[reach])

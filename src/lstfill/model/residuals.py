@@ -58,7 +58,7 @@ class Residuals:
 
     @classmethod
     def joined(cls, pieces: Iterable[Self]) -> Self:
-        """All rows of the pieces."""
+        """All rows of the pieces, at least one."""
         columns = zip(*([getattr(piece, of.name) for of in fields(cls)] for piece in pieces), strict=True)
         return cls(*(np.concatenate(of) for of in columns))
 
