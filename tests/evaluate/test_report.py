@@ -289,7 +289,7 @@ class TestContent:
         assert "on test cells; white is zero" in report._captions(drawn.globe(12), drawn.evaluation(False))["error"]
 
     def test_no_loss_curve_is_said(self):
-        assert "was not trained in this run" in render_text()
+        assert "the model has no epochs, or was not fitted in this run" in render_text()
 
     def test_a_report_without_a_split_or_groups(self):
         text = render_text(drawn.run(split_report={}), {**drawn.evaluation(), "groups": {}})

@@ -256,7 +256,7 @@ class TestServe:
         assert found.stdout.strip() == str(dict(zip(("time", "lat", "lon"), made.SHAPE, strict=True))), found.stderr
         server = _server(access)
         serving.send_signal(signal.SIGINT)
-        said, _ = serving.communicate(timeout=60)
+        said, _ = serving.communicate(timeout=120)
         assert serving.returncode == 130
         assert said.splitlines()[0] == f"object store at {server}, stores under s3://lstfill; Ctrl-C stops it"
         assert f"set -a; . {access}; set +a" in said

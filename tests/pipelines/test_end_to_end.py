@@ -46,7 +46,9 @@ class TestSummary:
 
     def test_lists_every_step_in_order_with_time_and_memory(self, ran):
         steps = ran.first.summary["steps"]
-        assert [step["name"] for step in steps] == STEPS
+        names = [step["name"] for step in steps]
+        # Evaluate and predict wait for train, not for each other.
+        assert [*names[:5], *sorted(names[5:])] == STEPS
         for step in steps:
             assert set(step) == {"name", "seconds", "peak_rss_mb", "cached"}
             assert 0 < step["seconds"] < 600
@@ -66,7 +68,9 @@ class TestProgress:
         seen = ran.first.seen
         lines = [re.search(rf"✓ {name} +\d+\.\d s +\d+ MB", seen) for name in STEPS]
         assert all(lines), seen
-        assert [line.start() for line in lines] == sorted(line.start() for line in lines)
+        starts = [line.start() for line in lines]
+        assert starts[:5] == sorted(starts[:5])
+        assert starts[4] < min(starts[5:])
         summary = ran.first.summary
         assert f"{summary['scores']['held_out_gaps']['mae_k']:.2f}" in seen
         assert all(text in seen for text in (summary["filled"], summary["report"], "mlflow ui", "python -m pipelines"))

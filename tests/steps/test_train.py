@@ -228,8 +228,7 @@ def test_each_model_is_fitted_calibrated_and_written(around):
     assert sources == {
         "linear": "values of the validation part",
         "harmonic": "artificial gaps in the train and validation parts",
-        # It has seen the errors of the train part.
-        "boosting": "artificial gaps in the validation part",
+        "boosting": "artificial gaps in the train and validation parts",
     }
     assert found["boosting"]["tiles"] == {"side": 24, "overlap": 6}
     assert found["linear"]["tiles"] is None
