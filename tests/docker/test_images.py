@@ -120,7 +120,8 @@ class TestSteps:
     @pytest.mark.parametrize("user", USERS[:2])
     @pytest.mark.parametrize(("name", "step"), [("light", "ingest"), ("ml", "train")])
     def test_run_as_any_user_on_a_root_that_cannot_be_written(self, shell, prepared, name, step, user):
-        inputs = ["--samples", f"{prepared}/samples"] if step == "train" else []
+        stores = ("samples", "cube", "land", "parts") if step == "train" else ()
+        inputs = [part for store in stores for part in (f"--{store}", f"{prepared}/{store}")]
         command = ["lstfill", step, "--config", f"{prepared}/c.yaml", *inputs, "--output", step]
         volumes = {str(prepared): {"bind": str(prepared), "mode": "ro"}}
         status, said = shell(name, command, user=user, volumes=volumes)

@@ -55,6 +55,7 @@ class TestDemo:
             "land_surface_temperature",
             "land_surface_temperature_source",
             "land_surface_temperature_uncertainty",
+            "land_surface_temperature_interval_90",
         }
         for name in docker.variables:
             assert docker[name].to_numpy().tobytes() == plain[name].to_numpy().tobytes(), name
