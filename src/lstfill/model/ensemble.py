@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lstfill.gaps import LABELS, PARTS, artificial_gaps, surroundings
+from lstfill.gaps import LABELS, PARTS, surroundings
 from lstfill.model import registry
 from lstfill.model.base import Fitter, History, Model, Prediction, Tile, TileSource, TrainingView
 from lstfill.model.directory import read_model
+from lstfill.model.residuals import tile_gaps
 from lstfill.model.tiled import TileModel, predict_dates, without_part
 from lstfill.split import Part
 
@@ -162,7 +163,7 @@ def collect(tiles: TileSource, members: Mapping[str, Model], seed: int) -> Error
         tile = tiles.read(number)
         for again in range(rounds):
             part = (order + again) % PARTS
-            hidden = _gaps(tile.chunk, (SEED, seed, number), part)
+            hidden = tile_gaps(tile.chunk, (SEED, seed, number), part)
             found.append(_errors(tile, hidden, _without(members, part), (order * rounds + again) * len(hidden)))
     return _chosen(found, any(member.fits_samples for member in members.values()))
 
@@ -170,11 +171,6 @@ def collect(tiles: TileSource, members: Mapping[str, Model], seed: int) -> Error
 def _without(members: Mapping[str, Model], part: int) -> dict[str, Model]:
     """The members without what they learned from a part of the dates."""
     return {name: without_part(member, part) for name, member in members.items()}
-
-
-def _gaps(chunk: Chunk, seed: tuple[int, ...], part: int) -> NDArray[np.bool_]:
-    aside = None if chunk.part is None else chunk.part == Part.TEST
-    return artificial_gaps(chunk.visible(), chunk.land, seed, part, PARTS, aside)
 
 
 def _errors(tile: Tile, hidden: NDArray[np.bool_], members: Mapping[str, Model], first: int) -> tuple[Errors, Any]:

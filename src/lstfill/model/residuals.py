@@ -63,18 +63,29 @@ class Residuals:
         return cls(*(np.concatenate(of) for of in columns))
 
 
+def tile_gaps(chunk: Chunk, seed: tuple[int, ...], part: int) -> NDArray[np.bool_]:
+    """Visible cells of a tile to hide on every ``PARTS``-th date ``(time, lat, lon)``.
+
+    Args:
+        chunk: the tile; of it the test part is out of sight, which is no gap.
+        seed: of the draw.
+        part: the first of those dates.
+    """
+    aside = None if chunk.part is None else chunk.part == Part.TEST
+    return artificial_gaps(chunk.visible(), chunk.land, seed, part, PARTS, aside)
+
+
 def calibration_gaps(chunk: Chunk, seed: int, tile: int, turn: int) -> NDArray[np.bool_]:
     """Cells to hide when a tile is filled for calibration ``(time, lat, lon)``.
 
     Args:
-        chunk: the tile; of it the test part is out of sight.
+        chunk: the tile.
         seed: of the calibration.
         tile: number of the tile.
         turn: counts how often the tile is filled; after ``PARTS`` turns each date had gaps once, and gets others.
     """
-    aside = None if chunk.part is None else chunk.part == Part.TEST
     again, part = divmod(turn, PARTS)
-    return artificial_gaps(chunk.visible(), chunk.land, (_STREAM, seed, tile, again), part, PARTS, aside)
+    return tile_gaps(chunk, (_STREAM, seed, tile, again), part)
 
 
 def residuals_of(prediction: Prediction, tile: Tile, hidden: NDArray[np.bool_], model: Model) -> Residuals:

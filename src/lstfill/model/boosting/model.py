@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.errors import DataError
-from lstfill.gaps import PARTS, artificial_gaps
+from lstfill.gaps import PARTS
 from lstfill.model.base import Fitter, History, Prediction, Tile, TileSource, TrainingView
 from lstfill.model.boosting.guess import Guess, first_guess
 from lstfill.model.boosting.predictors import Predictors
 from lstfill.model.boosting.trees import Samples, fit_spread, fit_trees, from_bytes, predict, to_bytes
 from lstfill.model.harmonic import FLOOR_K
+from lstfill.model.residuals import tile_gaps
 from lstfill.model.tiled import TileModel
 from lstfill.modelconfig import Harmonic
 from lstfill.split import Part
@@ -133,8 +134,7 @@ def _rows(tile: Tile, seed: tuple[int, ...], part: int, shown: Shown, most: int)
     """Hides gaps on every fourth date and shows what remains; None if there is nothing to learn."""
     chunk, core = tile.chunk, np.zeros(tile.chunk.land.shape, bool)
     core[tile.core] = True
-    aside = None if chunk.part is None else chunk.part == Part.TEST
-    hidden = artificial_gaps(chunk.visible(), chunk.land, seed, part, PARTS, aside)
+    hidden = tile_gaps(chunk, seed, part)
     made = _predictors(chunk.hiding(hidden), *shown)
     parts = np.zeros(hidden.shape, np.int8) if chunk.part is None else chunk.part
     at = np.flatnonzero(hidden & core & np.isin(parts, [Part.TRAIN, Part.VALIDATION]))
