@@ -67,7 +67,9 @@ class TestDemo:
 
     def test_shows_a_line_a_step_with_time_and_memory(self, both):
         _, (_, summary, said), _ = both
-        assert [step["name"] for step in summary["steps"]] == STEPS
+        names = [step["name"] for step in summary["steps"]]
+        # Evaluate and predict wait for train, not for each other.
+        assert [*names[:5], *sorted(names[5:])] == STEPS
         assert all(step["seconds"] > 0 and step["peak_rss_mb"] > 50 for step in summary["steps"])
         assert [name for name in STEPS if f"✓ {name}" in said] == STEPS
         assert "Warning" not in said
