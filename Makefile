@@ -97,10 +97,10 @@ e2e: ## all of it: cluster, images, installation, demo, checks
 
 # What a run costs: benchmarks/README.md. BENCH_CUBE names a cube (with its truth beside it), BENCH_TOOLS a directory of
 # other programs, PEER_PYTHON the interpreter of the peer's environment or `make`; each may be left out.
-.PHONY: bench bench-start bench-job bench-parts bench-workers bench-remote bench-growth bench-tiles
+.PHONY: bench bench-start bench-job bench-parts bench-workers bench-remote bench-growth bench-tiles bench-globe
 
 bench: $(READY) ## measure time and memory, and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-bench-start bench-job bench-parts bench-workers bench-remote bench-growth bench-tiles: $(READY)
+bench-start bench-job bench-parts bench-workers bench-remote bench-growth bench-tiles bench-globe: $(READY)
 	$(BIN)/python -m benchmarks $(@:bench-%=%)

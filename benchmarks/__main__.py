@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, cubes, growth, job, outside, parts, remote, results, start, tables, tiles, workers
+from benchmarks import chart, cubes, globe, growth, job, outside, parts, remote, results, start, tables, tiles, workers
 from benchmarks.measure import BenchError, measured
 from benchmarks.setting import Setting
 
@@ -28,7 +28,10 @@ BENCHES: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "remote": remote.run,
     "growth": growth.run,
     "tiles": tiles.run,
+    "globe": globe.run,
 }
+LONG = ("globe",)
+"""Benches of hours, which run only if they are named."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     scratch = Path(tempfile.mkdtemp(prefix="lstfill-bench-", dir=options.scratch))
     try:
         setting = _setting(options, scratch)
-        failed = [name for name in options.benches or BENCHES if not _bench(name, setting, options.results)]
+        names = options.benches or [name for name in BENCHES if name not in LONG]
+        failed = [name for name in names if not _bench(name, setting, options.results)]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return 1 if failed else 0
@@ -47,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     given = os.environ.get
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what a run of lstfill costs.")
-    parser.add_argument("benches", nargs="*", type=_name, help=f"of {', '.join(BENCHES)}; all if none is named")
+    parser.add_argument(
+        "benches", nargs="*", type=_name, help=f"of {', '.join(BENCHES)}; all but {LONG[0]} if none is named"
+    )
     parser.add_argument("--cube", type=_path, default=given("BENCH_CUBE"), help="a cube, its truth in NAME.truth.zarr")
     parser.add_argument("--tools", type=_path, default=given("BENCH_TOOLS"), help="directory of the other programs")
     parser.add_argument(

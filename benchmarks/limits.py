@@ -64,6 +64,11 @@ def _largest_tile_peak_gb(tiles: Found) -> float:
     return max(of[step]["peak_mb"] for of in rows for step in ("train", "predict")) / _MIB_A_GB
 
 
+def _largest_globe_peak_gb(globe: Found) -> float:
+    peaks = ("worker_peak_mb", "peak_mb")
+    return max(of["predict"][peak] for of in globe["models"].values() for peak in peaks) / _MIB_A_GB
+
+
 def _faster(step: str) -> Callable[[Found], float]:
     return lambda workers: float(workers[step]["faster"])
 
@@ -91,6 +96,8 @@ LIMITS = (
     Limit("workers", "two workers over one, predict", 1.7, "times", _faster("predict"), at_least=True),
     Limit("tiles", "largest peak of a model of tiles", 2.0, "GB", _largest_tile_peak_gb),
     Limit("tiles", "mean jump across tile edges over inside", 1.1, "times", _largest_seam),
+    Limit("globe", "largest peak of a worker or of the step", 2.0, "GB", _largest_globe_peak_gb),
+    Limit("globe", "mean jump across tile edges over inside, all land", 1.1, "times", _largest_seam),
     Limit("remote", "ingest with 20 ms a request over without", 1.5, "times", lambda remote: remote["ratio"]),
     Limit("start", "python -m lstfill --help", 0.3, "s", lambda start: start["help_s"]),
     Limit("start", "largest imports of a light step", 2, "s", _light_imports),

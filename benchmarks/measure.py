@@ -52,7 +52,12 @@ class Measured:
 
 
 def measured(
-    work: str, arguments: Mapping[str, Any], *, modules: Sequence[str] = (), env: Mapping[str, str] | None = None
+    work: str,
+    arguments: Mapping[str, Any],
+    *,
+    modules: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Measured:
     """Does a piece of work in a process of its own.
 
@@ -61,20 +66,29 @@ def measured(
         arguments: its arguments by name.
         modules: what to import first; see ``Measured.modules`` of an earlier, smaller run.
         env: further environment variables.
+        timeout_s: how long it may take, in s.
 
     Raises:
-        BenchError: if it fails or takes more than half an hour.
+        BenchError: if it fails or takes longer.
     """
     with tempfile.TemporaryDirectory(prefix="lstfill-bench-") as place:
         task = {"work": work, "arguments": dict(arguments), "modules": list(modules)}
         (Path(place) / "task.json").write_text(json.dumps(task), encoding="utf-8")
-        run([sys.executable, "-m", "benchmarks.child", place], cwd=Path(place), env={**OURS, **(env or {})}, name=work)
+        child = [sys.executable, "-m", "benchmarks.child", place]
+        run(child, cwd=Path(place), env={**OURS, **(env or {})}, name=work, timeout_s=timeout_s)
         done = json.loads((Path(place) / "done.json").read_text(encoding="utf-8"))
     imports = done.pop("imports")
     return Measured(**done, imports_wall_s=imports["wall_s"], imports_cpu_s=imports["cpu_s"])
 
 
-def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None, name: str = "") -> str:
+def run(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    name: str = "",
+    timeout_s: float = TIMEOUT_S,
+) -> str:
     """Runs a program to its end and returns what it wrote to standard output.
 
     Args:
@@ -82,17 +96,18 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = No
         cwd: where it runs.
         env: further environment variables.
         name: how a failure names it; the program if not given.
+        timeout_s: how long it may take, in s.
 
     Raises:
-        BenchError: if it fails or takes more than half an hour.
+        BenchError: if it fails or takes longer.
     """
     surroundings = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})}
     try:
         ended = subprocess.run(
-            command, cwd=cwd, env=surroundings, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            command, cwd=cwd, env=surroundings, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
-        raise BenchError(f"{name or command[0]} took more than {TIMEOUT_S} s") from None
+        raise BenchError(f"{name or command[0]} took more than {timeout_s:.0f} s") from None
     if ended.returncode:
         raise BenchError(f"{name or command[0]} failed:\n{(ended.stderr or ended.stdout)[-3000:]}")
     return ended.stdout

@@ -229,6 +229,35 @@ def _tiles(found: Found) -> list[str]:
     return [about, table(header, rows)]
 
 
+def _globe(found: Found) -> list[str]:
+    rows = [
+        (
+            name,
+            of["predict"]["map_s"],
+            of["predict"]["cpu_s"],
+            of["predict"]["cpu_s"] / of["tiles"],
+            of["predict"]["worker_peak_mb"],
+            of["predict"]["peak_mb"],
+            of["seams"]["core"],
+            of["seams"]["outer"],
+        )
+        for name, of in found["models"].items()
+    ]
+    header = (
+        "predict",
+        "wall s",
+        "CPU s",
+        "CPU s a tile",
+        "a worker's peak MB",
+        "the step's peak MB",
+        "seam",
+        "at margins",
+    )
+    first = next(iter(found["models"].values()))
+    about = f"All land, {first['tiles']:.0f} tiles, {first['dates']} dates; {found['workers']} Dask workers."
+    return [about, table(header, rows)]
+
+
 def _start(found: Found) -> list[str]:
     rows = [(name, row["wall_s"], row["cpu_s"], row["peak_mb"]) for name, row in found["imports"].items()]
     return [f"`python -m lstfill --help`: {found['help_s']:.2f} s.", table(("imports", "wall s", "CPU s", "MB"), rows)]
@@ -239,6 +268,7 @@ _SECTIONS: dict[str, tuple[str, Callable[[Found], list[str]]]] = {
     "growth": ("Growth", _growth),
     "workers": ("Workers", _workers),
     "tiles": ("Models of neighbours", _tiles),
+    "globe": ("Models of neighbours on the whole cube", _globe),
     "parts": ("Parts", _parts),
     "remote": ("A remote source", _remote),
     "start": ("Start", _start),

@@ -59,21 +59,29 @@ def run(
 def _models(setting: Setting, models: Sequence[str], box: Box, uri: str | None) -> dict[str, dict[str, Any]]:
     """What each model took on the same cells, and how good and how smooth it is."""
     source = {"bbox_deg": list(box), **({} if uri is None else {"uri": uri})}
-    first = _chain(setting, "linear", f"tiles-{'short' if uri is None else 'long'}", source)
+    first = chain(setting, "linear", f"tiles-{'short' if uri is None else 'long'}", source)
     first.run_all(("ingest", "mask", "split", "preprocess"))
     shared = {name: first.places[name] for name in ("cube", "land", "parts", "samples")}
     found = {}
     for name in models:
-        chain = replace(_chain(setting, name, f"{first.root.name}-{name}", source), elsewhere=shared)
-        rows = {step: one.row() for step, one in chain.run_all(("train", "predict")).items()}
-        found[name] = rows | measured("benchmarks.tiles:look", {"places": chain.places}, env=setting.env).value
+        own = replace(chain(setting, name, f"{first.root.name}-{name}", source), elsewhere=shared)
+        rows = {step: one.row() for step, one in own.run_all(("train", "predict")).items()}
+        found[name] = rows | measured("benchmarks.tiles:look", {"places": own.places}, env=setting.env).value
         found[name]["tile_cpu_s"] = rows["predict"]["cpu_s"] / found[name]["tiles"]
-        shutil.rmtree(chain.root)
+        shutil.rmtree(own.root)
     shutil.rmtree(first.root)
     return found
 
 
-def _chain(setting: Setting, model: str, name: str, source: Mapping[str, Any]) -> Chain:
+def chain(setting: Setting, model: str, name: str, source: Mapping[str, Any]) -> Chain:
+    """A workspace for a model of tiles, of the benches' own size and calibrated on few.
+
+    Args:
+        setting: the cube.
+        model: its name.
+        name: of the workspace's directory.
+        source: further keys of the section ``source``.
+    """
     train = {"model": model, "tiles": TILES, "calibration": CALIBRATION}
     return replace(setting, config={**(setting.config or {}), "train": train}).chain(name, **source)
 

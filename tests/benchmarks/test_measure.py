@@ -71,3 +71,8 @@ def test_a_failure_shows_its_end():
 def test_the_median_counts():
     runs = [Measured(wall_s=wall, cpu_s=1, peak_mb=2, imports_wall_s=3, imports_cpu_s=4) for wall in (9, 1, 2)]
     assert median_row(runs) == {"wall_s": 2, "cpu_s": 1, "peak_mb": 2, "imports_wall_s": 3, "imports_cpu_s": 4}
+
+
+def test_work_that_takes_too_long_is_stopped():
+    with pytest.raises(BenchError, match=r"test_measure:burn took more than 1 s"):
+        measured("tests.benchmarks.test_measure:burn", {"seconds": 60}, timeout_s=1)

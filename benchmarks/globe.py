@@ -1,0 +1,47 @@
+"""Models of neighbours on the whole cube with two Dask workers: that it ends, in what memory, and without seams."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks import cubes, tiles
+from benchmarks.chain import Chain
+from benchmarks.measure import measured
+from benchmarks.setting import Setting
+
+MODELS = ("local", "ensemble")
+WORKERS = 2
+TIMEOUT_S = 4 * 3600
+
+
+def run(setting: Setting, models: Sequence[str] = MODELS) -> dict[str, Any]:
+    """Fits each model on the whole cube, few tiles being calibrated on, and fills all of it.
+
+    Args:
+        setting: the cube.
+        models: names.
+    """
+    first = tiles.chain(setting, "linear", "globe", {})
+    first.run_all(("ingest", "mask", "split", "preprocess"))
+    shared = {name: first.places[name] for name in ("cube", "land", "parts", "samples")}
+    found = {name: _filled(setting, replace(_chain(setting, name), elsewhere=shared)) for name in models}
+    shutil.rmtree(first.root)
+    return {"cube": cubes.describe(setting.cube), "workers": WORKERS, "models": found}
+
+
+def _chain(setting: Setting, name: str) -> Chain:
+    return tiles.chain(setting, name, f"globe-{name}", {})
+
+
+def _filled(setting: Setting, chain: Chain) -> dict[str, Any]:
+    """What one model took, and how smooth its cube is."""
+    trained = chain.run("train").row()
+    config = {**chain.config, "cluster": {"kind": "local", "workers": WORKERS}}
+    arguments = {"name": "predict", "config": config, "places": chain.places, "modules": []}
+    ran = measured("benchmarks.workers:timed_step", arguments, env=chain.env, timeout_s=TIMEOUT_S)
+    looked = measured("benchmarks.tiles:look", {"places": chain.places}, env=setting.env).value
+    shutil.rmtree(chain.root)
+    return {"train": trained, "predict": {**ran.row(), **ran.value}, **looked}
