@@ -112,6 +112,17 @@ def test_without_features_parts_and_with_covariates_it_learns_as_well():
     assert np.isfinite(said.value[~chunk.visible()]).all()
 
 
+@pytest.mark.parametrize("dates", [1, 2])
+def test_few_dates_are_enough(dates):
+    values = tiles.truth((dates, 32, 32))
+    chunk = tiles.with_parts(tiles.chunk(values, features=("t2m",)))
+    shown = chunk.hiding(tiles.hidden(chunk))
+    said = tiles.fitted(BoostingModel(), tiles.whole(shown), **OPTIONS).predict(shown)
+    gaps = ~shown.visible()
+    assert np.isfinite(said.spread[gaps]).all()
+    assert tiles.mae(said.value, values, gaps) < np.abs(values - values.mean()).mean()
+
+
 def test_nothing_visible_to_fill_from_gives_no_value(made):
     _, _, shown, model = made
     said = model.predict(shown.hiding(np.ones(shown.shape, bool)))

@@ -50,6 +50,17 @@ def test_of_one_part_alone_nothing_is_left_out():
     assert found.trees.n_iter_ == OPTIONS.max_iter
 
 
+@pytest.mark.parametrize("share", [0, 0.3])
+def test_a_column_that_no_row_knows_tells_nothing(share):
+    made = samples(share=share)
+    unknown = np.full((len(made), 1), np.nan, "float32")
+    found = fit_trees(Samples(np.hstack([made.predictors, unknown]), made.target, made.part), OPTIONS, 0)
+    expected = predict(fit_trees(made, OPTIONS, 0).trees, made.predictors)
+    for value in (np.nan, 7.0):
+        with_it = np.hstack([made.predictors, np.full_like(unknown, value)])
+        np.testing.assert_array_equal(predict(found.trees, with_it), expected)
+
+
 def test_an_outlier_moves_nothing_far():
     wild = samples()
     wild.target[0] = 1e4 * wild.target.std()

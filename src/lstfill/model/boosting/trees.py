@@ -137,10 +137,17 @@ def _fit(predictors: Array, target: Array, stop: tuple[Array, Array] | None, opt
         n_iter_no_change=PATIENCE,
         random_state=seed % 2**32,
     )
+    known = _with_values(predictors)
     with _one_thread():
         if stop is None:
-            return trees.fit(predictors, target)
-        return trees.fit(predictors, target, X_val=stop[0], y_val=stop[1])
+            return trees.fit(known, target)
+        return trees.fit(known, target, X_val=stop[0], y_val=stop[1])
+
+
+def _with_values(predictors: Array) -> Array:
+    """The rows, with 0 in columns that no row knows, as those of other dates in a cube of one: bins need a value."""
+    unknown = np.isnan(predictors).all(axis=0)
+    return np.where(unknown, np.float32(0), predictors) if unknown.any() else predictors
 
 
 def _one_thread() -> Any:
