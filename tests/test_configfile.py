@@ -72,3 +72,10 @@ def test_the_level_of_the_gaps_can_be_chosen(monkeypatch):
     assert load(CONFIGS / "modis.yaml").source.select == {"gap_level": "96"}
     monkeypatch.setenv("LSTFILL_GAP_LEVEL", "4")
     assert load(CONFIGS / "modis.yaml").source.select == {"gap_level": "4"}
+
+
+def test_the_date_of_the_gaps_can_be_chosen(monkeypatch):
+    monkeypatch.delenv("LSTFILL_GAP_DATE", raising=False)
+    assert str(load(CONFIGS / "modis.yaml").split.held_out_gaps.date) == "2019-06-05"
+    monkeypatch.setenv("LSTFILL_GAP_DATE", "2018-07-12")
+    assert str(load(CONFIGS / "modis.yaml").split.held_out_gaps.date) == "2018-07-12"
