@@ -113,3 +113,25 @@ class Card:
             covariates=tuple(values.get("covariates", ())),
             tiles=values.get("tiles"),
         )
+
+
+@dataclass
+class Carded:
+    """A model as far as its card goes.
+
+    Attributes:
+        fitted: the card, None before ``fit``.
+    """
+
+    fitted: Card | None = None
+
+    @property
+    def card(self) -> Card:
+        """All that is known of the fitted model, in plain values.
+
+        Raises:
+            RuntimeError: before ``fit`` or ``load``.
+        """
+        if self.fitted is None:
+            raise RuntimeError("the model is not fitted: call fit, or load one")
+        return self.fitted

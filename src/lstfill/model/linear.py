@@ -14,7 +14,7 @@ from lstfill.config import Train
 from lstfill.errors import ConfigError
 from lstfill.model import network as networks
 from lstfill.model.base import Fitter, History, Prediction, Reach, TrainingView
-from lstfill.model.card import Card
+from lstfill.model.card import Card, Carded
 from lstfill.model.columns import Columns, column, outside
 from lstfill.model.directory import read_model, write_model
 
@@ -31,30 +31,17 @@ which the last tenth of a per cent depends, and not on passes: one over a thousa
 
 
 @dataclass
-class LinearModel:
+class LinearModel(Carded):
     """A line in the features: fitted by Keras, predicted by numpy with coefficients folded to stored units.
 
     Attributes:
-        fitted: the card, None before ``fit``.
         archive: the ``.keras`` file of the network.
     """
 
     name: ClassVar[str] = "linear"
     reach: ClassVar[Reach] = Reach.CELL
     fits_samples: ClassVar[bool] = True
-    fitted: Card | None = None
     archive: bytes = b""
-
-    @property
-    def card(self) -> Card:
-        """All that is known of the fitted model, in plain values.
-
-        Raises:
-            RuntimeError: before ``fit`` or ``load``.
-        """
-        if self.fitted is None:
-            raise RuntimeError("the model is not fitted: call fit, or load one")
-        return self.fitted
 
     def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History:
         """Fits one Dense(1) to the samples of the view.

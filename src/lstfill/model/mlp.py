@@ -16,7 +16,7 @@ from lstfill.errors import ConfigError
 from lstfill.model import network as networks
 from lstfill.model import place
 from lstfill.model.base import Axes, Fitter, History, Prediction, Reach, TrainingView
-from lstfill.model.card import Card
+from lstfill.model.card import Card, Carded
 from lstfill.model.columns import Columns, column, outside
 from lstfill.model.directory import read_model, write_model
 from lstfill.model.network import Layer
@@ -30,31 +30,18 @@ LAYERS = "layers.npz"
 
 
 @dataclass
-class MlpModel:
+class MlpModel(Carded):
     """A network fitted by Keras, predicted by numpy.
 
     Attributes:
-        fitted: the card, None before ``fit``.
         archive: the ``.keras`` file of the network.
         layers: kernel and bias of each dense layer.
     """
 
     name: ClassVar[str] = "mlp"
     fits_samples: ClassVar[bool] = True
-    fitted: Card | None = None
     archive: bytes = b""
     layers: tuple[Layer, ...] = field(default=(), compare=False)
-
-    @property
-    def card(self) -> Card:
-        """All that is known of the fitted model, in plain values.
-
-        Raises:
-            RuntimeError: before ``fit`` or ``load``.
-        """
-        if self.fitted is None:
-            raise RuntimeError("the model is not fitted: call fit, or load one")
-        return self.fitted
 
     @property
     def reach(self) -> Reach:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lstfill.model.base import Axes
 from lstfill.modelconfig import Mlp
-from lstfill.preprocess import ShardSource
+from lstfill.preprocess import Derived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,33 +75,19 @@ def at(axes: Axes, cell: NDArray[np.integer], names: Sequence[str]) -> dict[str,
 
 
 @dataclass(frozen=True)
-class PlacedShards:
+class PlacedShards(Derived):
     """A source whose samples get columns of date and place beside their features, while they are read.
 
     Attributes:
-        source: where the samples come from.
         axes: coordinates of the cube.
         names: of the columns.
     """
 
-    source: ShardSource
     axes: Axes
     names: tuple[str, ...]
-
-    @property
-    def sizes(self) -> Sequence[int]:
-        """Samples of each shard."""
-        return self.source.sizes
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def read(self, shard: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features and further columns ``(n, f + names)`` and target ``(n,)`` of one shard."""
         x, y = self.source.read(shard)
         further = at(self.axes, self.cells(shard), self.names)
         return np.column_stack([x, *further.values()]), y
-
-    def cells(self, shard: int) -> NDArray[np.int64]:
-        """C-order index of the samples' cells in the cube ``(n,)``."""
-        return self.source.cells(shard)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstfill.model.base import Fitter, History, Model, Prediction, Reach, TrainingView
-from lstfill.model.card import Card
+from lstfill.model.card import Card, Carded
 from lstfill.model.directory import read_model, write_model
 
 if TYPE_CHECKING:
@@ -41,12 +41,11 @@ def without_part(model: Model, part: int) -> Model:
 
 
 @dataclass
-class TileModel:
+class TileModel(Carded):
     """A model that sees all dates of a tile. A subclass sets ``name`` and writes ``predict``.
 
     Attributes:
         learns: whether ``fit`` learns from tiles.
-        fitted: the card, None before ``fit``.
         weights: contents of its weight files by name.
         folds: the model without each part of the dates, from ``fit`` until it is calibrated; none if it learns nothing.
     """
@@ -54,7 +53,6 @@ class TileModel:
     name: ClassVar[str]
     learns: ClassVar[bool] = False
     reach: ClassVar[Reach] = Reach.TILE
-    fitted: Card | None = None
     weights: dict[str, bytes] = field(default_factory=dict)
     folds: tuple[Model, ...] = ()
 
@@ -62,17 +60,6 @@ class TileModel:
     def fits_samples(self) -> bool:
         """Whether its errors on the train part say nothing: not if it has folds, nor if it learns nothing."""
         return False
-
-    @property
-    def card(self) -> Card:
-        """All that is known of the fitted model, in plain values.
-
-        Raises:
-            RuntimeError: before ``fit`` or ``load``.
-        """
-        if self.fitted is None:
-            raise RuntimeError("the model is not fitted: call fit, or load one")
-        return self.fitted
 
     def fit(self, view: TrainingView, config: Train, fitter: Fitter) -> History | None:  # noqa: ARG002 - of the protocol
         """Keeps its options; a model that learns beforehand does so here."""

@@ -3,7 +3,7 @@
 from lstfill.preprocess.samples import Samples, extract, extract_all
 from lstfill.preprocess.scaling import Scaling, impute_values
 from lstfill.preprocess.scaling import fit as fit_scaling
-from lstfill.preprocess.shards import SHARD_SAMPLES, Imputed, InMemoryShards, ShardSource, regroup
+from lstfill.preprocess.shards import SHARD_SAMPLES, Derived, Imputed, InMemoryShards, ShardSource, regroup
 from lstfill.preprocess.shuffling import RANGES, Shard, gather, plan, record, scatter, shuffle
 from lstfill.preprocess.summary import Accumulator, Statistics, VariableStatistics, collect
 from lstfill.preprocess.thinning import Selection, Strata, Thinning
@@ -13,6 +13,7 @@ __all__ = [
     "RANGES",
     "SHARD_SAMPLES",
     "Accumulator",
+    "Derived",
     "Imputed",
     "InMemoryShards",
     "Samples",

@@ -76,16 +76,14 @@ class InMemoryShards:
 
 
 @dataclass(frozen=True)
-class Imputed:
-    """A source whose missing features are replaced while they are read; the target is left alone.
+class Derived:
+    """A source whose shards are those of another; a subclass says what is read of them.
 
     Attributes:
         source: where the samples come from.
-        values: what to put in, one a feature in the order of the columns; NaN leaves the feature as it is.
     """
 
     source: ShardSource
-    values: tuple[float, ...]
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -95,14 +93,25 @@ class Imputed:
     def __len__(self) -> int:
         return len(self.source)
 
+    def cells(self, shard: int) -> NDArray[np.int64]:
+        """C-order index of the samples' cells in the cube ``(n,)``."""
+        return self.source.cells(shard)
+
+
+@dataclass(frozen=True)
+class Imputed(Derived):
+    """A source whose missing features are replaced while they are read; the target is left alone.
+
+    Attributes:
+        values: what to put in, one a feature in the order of the columns; NaN leaves the feature as it is.
+    """
+
+    values: tuple[float, ...]
+
     def read(self, shard: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features ``(n, f)``, imputed, and target ``(n,)`` of one shard."""
         x, y = self.source.read(shard)
         return np.where(np.isfinite(x), x, np.asarray(self.values, np.float32)), y
-
-    def cells(self, shard: int) -> NDArray[np.int64]:
-        """C-order index of the samples' cells in the cube ``(n,)``."""
-        return self.source.cells(shard)
 
 
 def regroup(pieces: Iterable[Arrays], size: int) -> Iterator[Arrays]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lstfill.preprocess import SHARD_SAMPLES, ShardSource
+from lstfill.preprocess import SHARD_SAMPLES, Derived
 from lstfill.storage import stores
 
 
@@ -52,24 +52,14 @@ class StoredShards:
 
 
 @dataclass(frozen=True)
-class KeptShards:
+class KeptShards(Derived):
     """Shards that stay on local disk once they were read, so that only the first epoch asks the store.
 
     Attributes:
-        source: where a shard comes from the first time.
         directory: an empty local directory, for one reader; the caller removes it.
     """
 
-    source: ShardSource
     directory: Path
-
-    @property
-    def sizes(self) -> Sequence[int]:
-        """Samples of each shard."""
-        return self.source.sizes
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def read(self, shard: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features ``(n, f)`` and target ``(n,)`` of one shard, in stored units."""
