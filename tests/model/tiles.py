@@ -67,8 +67,8 @@ def whole(made):
 class ListOfTiles(list):
     """A source of tiles that are at hand."""
 
-    def read(self, number):
-        return self[number]
+    def map(self, function, items):
+        return [function(self[number], number, turn) for number, turn in items]
 
 
 def view(*tiles):

@@ -17,7 +17,7 @@ from lstfill.model.residuals import MOST
 from lstfill.model.tiled import TileModel
 from lstfill.split import Part
 from lstfill.steps import calibrating
-from lstfill.steps.learning import StoredTiles
+from lstfill.steps.learning import StoredTiles, WorkedTiles
 from lstfill.steps.reader import Reader
 from tests.steps.chain import SHAPE, TARGET, parts_of
 
@@ -79,7 +79,7 @@ def collected(monkeypatch):
 
 def calibrated(model, tiles, options=OPTIONS, workers=2):
     with compute.cluster(Cluster(workers=workers)) as engine:
-        return calibrating.on_tiles(engine, model, tiles, options)
+        return calibrating.on_tiles(model, WorkedTiles(tiles, engine), options)
 
 
 @pytest.mark.parametrize(

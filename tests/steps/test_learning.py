@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from lstfill import compute
 from lstfill.config import Cluster, Train
 from lstfill.cube import Window, latitude_band
 from lstfill.cube.tiles import Tiling
+from lstfill.model import registry
 from lstfill.split import Part
 from lstfill.steps import learning
-from lstfill.steps.learning import StoredTiles, Tiles, draw_tiles
+from lstfill.steps.learning import StoredTiles, Tiles, WorkedTiles, draw_tiles
 from lstfill.steps.reader import Reader
 from lstfill.steps.tiling import land_of_tiles
+from tests.model import tiles as made
 from tests.steps.chain import FEATURE, SHAPE, TARGET, Chain, land, parts_of, source_of
 
 PLAN = Tiling.of(SHAPE, 6, 2)
@@ -155,7 +159,36 @@ def test_a_train_step_draws_by_its_options_and_opens_workers_only_if_asked(reade
         tiles = Tiles(reader, train, Cluster(workers=1), stack)
         assert "engine" not in vars(tiles)
         assert len(tiles.to_learn) == len(tiles.to_calibrate) == 5
-        assert tiles.to_learn.tiling == Tiling.of(SHAPE, 16, 4)
-        expected = draw_tiles(tiles.engine, reader, tiles.to_learn.tiling, 5, 3, "calibrate")
-        assert tiles.to_calibrate == expected
-        assert tiles.to_learn != expected
+        assert tiles.to_learn.tiles.tiling == Tiling.of(SHAPE, 16, 4)
+        expected = draw_tiles(tiles.engine, reader, tiles.to_learn.tiles.tiling, 5, 3, "calibrate")
+        assert tiles.to_calibrate.tiles == expected
+        assert tiles.to_learn.tiles != expected
+        assert tiles.to_learn.engine is tiles.to_calibrate.engine is tiles.engine
+
+
+def _cells(tile, number, turn):
+    """What tells tiles apart, and the threads of linear algebra."""
+    blas = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    return int(tile.chunk.visible().sum()), tile.chunk.window.start, number, turn, blas
+
+
+def test_workers_look_at_tiles_in_turn_with_one_thread_each(reader, engine):
+    stored = StoredTiles(reader, PLAN, (20, 21, 26))
+    items = list(itertools.product(range(3), range(2)))
+    looked = WorkedTiles(stored, engine).map(_cells, items)
+    assert looked == [(*_cells(stored.read(number), number, turn)[:4], {1}) for number, turn in items]
+    assert len({of[1] for of in looked}) == len(WorkedTiles(stored, engine)) == 3
+
+
+def test_a_model_learns_the_same_from_any_number_of_workers(reader):
+    found = []
+    for workers in (1, 3):
+        with compute.cluster(Cluster(workers=workers)) as engine:
+            stored = StoredTiles(reader, Tiling.of(SHAPE, 16, 4), (1, 6, 7))
+            view = replace(made.view(stored.read(0)), tiles=WorkedTiles(stored, engine))
+            model = registry.create("ensemble")
+            model.fit(view, Train(ensemble={"members": ["harmonic", "boosting"]}), None)
+            found.append((model.card, model.predict(stored.read(0).chunk).value))
+    (card, value), (other_card, other_value) = found
+    assert card == other_card
+    np.testing.assert_array_equal(value, other_value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from lstfill.cube import Chunk
     from lstfill.model.calibration import Calibration
     from lstfill.model.card import Card
+
+
+Looked = TypeVar("Looked")
 
 
 class Reach(Enum):
@@ -53,8 +56,13 @@ class TileSource(Protocol):
     def __len__(self) -> int:
         """Number of tiles."""
 
-    def read(self, number: int) -> Tile:
-        """One tile; the same number always gives the same tile."""
+    def map(self, function: Callable[[Tile, int, int], Looked], items: Iterable[tuple[int, int]]) -> list[Looked]:
+        """What a function of tile, number and turn tells, in the order of the items, wherever it is worked out.
+
+        Args:
+            function: can be pickled, and does not hang on the threads of linear algebra.
+            items: number of the tile, and turn; the same number always gives the same tile.
+        """
 
 
 @dataclass(frozen=True)

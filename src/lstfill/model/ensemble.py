@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -158,14 +159,25 @@ def collect(tiles: TileSource, members: Mapping[str, Model], seed: int) -> Error
     n = min(len(tiles), FILLS)
     numbers = [order * len(tiles) // n for order in range(n)]
     rounds = min(PARTS, -(-FILLS // max(1, n)))
-    found = []
-    for order, number in enumerate(numbers):
-        tile = tiles.read(number)
-        for again in range(rounds):
-            part = (order + again) % PARTS
-            hidden = tile_gaps(tile.chunk, (SEED, seed, number), part)
-            found.append(_errors(tile, hidden, _without(members, part), (order * rounds + again) * len(hidden)))
+    found = tiles.map(_Hiding(members, seed, numbers, rounds), itertools.product(numbers, range(rounds)))
     return _chosen(found, any(member.fits_samples for member in members.values()))
+
+
+@dataclass(frozen=True)
+class _Hiding:
+    """What a worker needs to find errors of the members on a tile: they, the seed of the gaps, all tiles, and turns."""
+
+    members: Mapping[str, Model]
+    seed: int
+    numbers: list[int]
+    rounds: int
+
+    def __call__(self, tile: Tile, number: int, turn: int) -> tuple[Errors, Any]:
+        """Errors of one tile and turn; turns of the next tile begin with the next part of the dates."""
+        order = self.numbers.index(number)
+        part, first = (order + turn) % PARTS, (order * self.rounds + turn) * len(tile.chunk.time)
+        hidden = tile_gaps(tile.chunk, (SEED, self.seed, number), part)
+        return _errors(tile, hidden, _without(self.members, part), first)
 
 
 def _without(members: Mapping[str, Model], part: int) -> dict[str, Model]:

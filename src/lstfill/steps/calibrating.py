@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from lstfill.gaps import PARTS
 from lstfill.model import (
@@ -24,10 +23,9 @@ from lstfill.model import (
 from lstfill.model.residuals import residuals_of_samples
 
 if TYPE_CHECKING:
-    from lstfill.compute.engine import Engine
-    from lstfill.model import TrainingView
+    from lstfill.model import Tile, TrainingView
     from lstfill.modelconfig import Calibration as Options
-    from lstfill.steps.learning import StoredTiles
+    from lstfill.steps.learning import WorkedTiles
 
 
 def on_samples(model: Any, view: TrainingView) -> Calibration:
@@ -49,23 +47,21 @@ def _residuals(model: Any, view: TrainingView) -> Iterator[Residuals]:
         yield residuals_of_samples(model.predict_columns(columns) - y, view.validation.cells(number), view.axes)
 
 
-def on_tiles(engine: Engine, model: Model, tiles: StoredTiles, options: Options) -> Calibration:
+def on_tiles(model: Model, tiles: WorkedTiles, options: Options) -> Calibration:
     """How far a model is off where gaps are cut into tiles; each tile is filled several times.
 
     Args:
-        engine: where tiles are filled.
         model: fitted.
-        tiles: to cut gaps into.
+        tiles: to cut gaps into, and the workers that fill them.
         options: how often each is filled, and the seed of the gaps.
 
     Raises:
         DataError: no gap shows an error.
     """
     items = itertools.product(range(len(tiles)), range(options.rounds))
-    with threadpool_limits(1, user_api="blas"):
-        residuals = engine.map(_Filling(model, tiles, options.seed), items)
-        part = "the validation part" if model.fits_samples else "the train and validation parts"
-        return fit_calibration(residuals, model.reach, f"artificial gaps in {part}")
+    residuals = tiles.map(_Filling(model, tiles.tiles.numbers, options.seed), items)
+    part = "the validation part" if model.fits_samples else "the train and validation parts"
+    return fit_calibration(residuals, model.reach, f"artificial gaps in {part}")
 
 
 @dataclass(frozen=True)
@@ -73,14 +69,12 @@ class _Filling:
     """What a worker needs to fill a tile whose values are known."""
 
     model: Model
-    tiles: StoredTiles
+    numbers: Sequence[int]
     seed: int
 
-    def __call__(self, item: tuple[int, int]) -> Residuals:
+    def __call__(self, tile: Tile, number: int, turn: int) -> Residuals:
         """Errors of one tile and turn."""
-        number, turn = item
-        tile = self.tiles.read(number)
-        gaps = calibration_gaps(tile.chunk, self.seed, self.tiles.numbers[number], turn)
+        gaps = calibration_gaps(tile.chunk, self.seed, self.numbers[number], turn)
         dates = np.asarray(gaps.any(axis=(1, 2)))
         # A date that a model learned from would look better than others will.
         model = without_part(self.model, turn % PARTS)

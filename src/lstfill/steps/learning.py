@@ -6,9 +6,10 @@ import contextlib
 import functools
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lstfill import compute
 from lstfill.cube import latitude_band
@@ -20,11 +21,14 @@ from lstfill.steps.reader import Reader
 from lstfill.steps.tiling import land_of_tiles, tiling_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from contextlib import ExitStack
 
     from lstfill.compute.engine import Engine
     from lstfill.config import Cluster, Train
     from lstfill.cube import Chunk, Window
+
+Looked = TypeVar("Looked")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,46 @@ class StoredTiles:
         return Tile(chunk, inside(core, outer)[1:])
 
 
+@dataclass(frozen=True)
+class WorkedTiles:
+    """Tiles and the workers that look at them, as models learn from them and are calibrated on them.
+
+    Attributes:
+        tiles: what is looked at.
+        engine: the workers.
+    """
+
+    tiles: StoredTiles
+    engine: Engine
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def map(self, function: Callable[[Tile, int, int], Looked], items: Iterable[tuple[int, int]]) -> list[Looked]:
+        """What a function of tile, number and turn tells, in the order of the items.
+
+        Args:
+            function: can be pickled where workers are processes.
+            items: number of the tile, and turn.
+        """
+        # Sums of other numbers of threads have other last bits; Dask's processes are bound to one as it is.
+        with threadpool_limits(1, user_api="blas"):
+            return list(self.engine.map(_Look(self.tiles, function), items))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a worker needs to look at a tile."""
+
+    tiles: StoredTiles
+    function: Callable[[Tile, int, int], Any]
+
+    def __call__(self, item: tuple[int, int]) -> Any:
+        """What the function tells of one tile and turn."""
+        number, turn = item
+        return self.function(self.tiles.read(number), number, turn)
+
+
 @dataclass
 class Tiles:
     """Tiles and workers of a train step, had only once a model asks for them: a line needs neither.
@@ -73,18 +117,19 @@ class Tiles:
         return self.stack.enter_context(compute.cluster(self.cluster))
 
     @functools.cached_property
-    def to_learn(self) -> StoredTiles:
+    def to_learn(self) -> WorkedTiles:
         """Tiles to fit models to."""
         return self._drawn(self.train.seed, "learn")
 
     @functools.cached_property
-    def to_calibrate(self) -> StoredTiles:
+    def to_calibrate(self) -> WorkedTiles:
         """Tiles to calibrate on: others, where there are enough."""
         return self._drawn(self.train.calibration.seed, "calibrate")
 
-    def _drawn(self, seed: int, purpose: str) -> StoredTiles:
+    def _drawn(self, seed: int, purpose: str) -> WorkedTiles:
         tiling = tiling_of(self.train.tiles.model_dump(), self.reader)
-        return draw_tiles(self.engine, self.reader, tiling, self.train.calibration.tiles, seed, purpose)
+        drawn = draw_tiles(self.engine, self.reader, tiling, self.train.calibration.tiles, seed, purpose)
+        return WorkedTiles(drawn, self.engine)
 
 
 def hidden(reader: Reader, window: Window) -> Chunk:

@@ -230,7 +230,7 @@ def _calibration(model: Model, view: TrainingView, tiles: Tiles) -> Calibration:
 
     if model.reach is Reach.CELL:
         return calibrating.on_samples(model, view)
-    return calibrating.on_tiles(tiles.engine, model, tiles.to_calibrate, tiles.train.calibration)
+    return calibrating.on_tiles(model, tiles.to_calibrate, tiles.train.calibration)
 
 
 def _record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -119,15 +120,23 @@ def _predictors(
 def _collect(tiles: TileSource, shown: Shown, config: Train) -> list[_Rows]:
     """Samples of all tiles and rounds, as many of each at most."""
     rounds = PARTS * (2 if len(tiles) < FEW_TILES else 1)
-    most = max(1, config.boosting.max_samples // max(1, len(tiles) * rounds))
-    rows = []
-    for number in range(len(tiles)):
-        tile = tiles.read(number)
-        for again in range(rounds):
-            seed = (SEED, config.seed, number, again // PARTS)
-            found = _rows(tile, seed, again % PARTS, shown, most)
-            rows += [] if found is None else [found]
-    return rows
+    items = list(itertools.product(range(len(tiles)), range(rounds)))
+    most = max(1, config.boosting.max_samples // max(1, len(items)))
+    return [rows for rows in tiles.map(_Hiding(shown, config.seed, most), items) if rows is not None]
+
+
+@dataclass(frozen=True)
+class _Hiding:
+    """What a worker needs to learn from a tile: what trees are shown, seed of the gaps, most samples."""
+
+    shown: Shown
+    seed: int
+    most: int
+
+    def __call__(self, tile: Tile, number: int, turn: int) -> _Rows | None:
+        """Samples of one tile and turn; after ``PARTS`` turns each date had gaps once, and gets others."""
+        again, part = divmod(turn, PARTS)
+        return _rows(tile, (SEED, self.seed, number, again), part, self.shown, self.most)
 
 
 def _rows(tile: Tile, seed: tuple[int, ...], part: int, shown: Shown, most: int) -> _Rows | None:
