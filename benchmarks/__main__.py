@@ -31,7 +31,7 @@ BENCHES: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "globe": globe.run,
 }
 LONG = ("globe",)
-"""Benches of hours, which run only if they are named."""
+"""Benches of an hour, which run only if they are named."""
 
 
 def main(arguments: list[str] | None = None) -> int:

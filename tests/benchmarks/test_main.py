@@ -42,7 +42,7 @@ def test_an_unknown_bench_is_refused(tmp_path, capsys):
     assert "there is no bench 'speed'; there are start, job" in capsys.readouterr().err
 
 
-def test_all_but_those_of_hours_run_if_none_is_named(cube, tmp_path, monkeypatch):
+def test_all_but_the_long_ones_run_if_none_is_named(cube, tmp_path, monkeypatch):
     ran = []
     monkeypatch.setattr(command, "_bench", lambda name, *_: ran.append(name) or True)
     assert command.main(["--cube", str(cube), "--results", str(tmp_path)]) == 0

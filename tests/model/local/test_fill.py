@@ -121,3 +121,17 @@ def test_whatever_is_missing_everything_is_filled(seed, missing):
     prediction = fill_tile(chunk, Local(), 0)
     if chunk.visible().any():
         assert np.isfinite(prediction.value[~chunk.visible()]).all()
+
+
+def test_a_value_far_from_all_others_of_its_date_is_no_block_of_its_own(made):
+    hidden = np.zeros(made.target.shape, bool)
+    hidden[4] = True
+    hidden[4, 2:16, 2:16] = False
+    hidden[4, 30, 30] = False
+    chunk = replace(made, target=TRUTH).hiding(hidden)
+    scene = filling.Scene.of(chunk, robust=True)
+    known, wanted = np.flatnonzero(scene.seen[4]), np.flatnonzero(~scene.seen[4])
+    fold = filling._folds(scene, known, wanted, 5)
+    assert len(known) - np.bincount(fold).max() >= FEWEST
+    error, _ = errors(chunk)
+    assert np.abs(error).mean() < 2

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from lstfill.model.local import trees
 from lstfill.model.local.trees import cross_fitted
@@ -32,7 +33,7 @@ def test_a_fold_is_predicted_without_its_values():
 def test_new_cells_get_the_mean_of_the_folds():
     predictors, values, fold = drawn()
     _, new = cross_fitted(predictors, values, fold, predictors[:7], 0)
-    each = [trees._fit(predictors, values, np.flatnonzero(fold != k), 0).predict(predictors[:7]) for k in range(4)]
+    each = [trees._fit(predictors, values, np.flatnonzero(fold != k), 0)(predictors[:7]) for k in range(4)]
     np.testing.assert_allclose(new, np.mean(each, axis=0))
 
 
@@ -47,11 +48,33 @@ def test_more_samples_than_the_most_are_drawn_from(monkeypatch):
     predictors, values, fold = drawn(900)
     monkeypatch.setattr(trees, "MOST", 120)
     sizes = []
-    fit = trees._fit
-    monkeypatch.setattr(trees, "_fit", lambda *of: sizes.append(fit(*of)) or sizes[-1])
+    fit = HistGradientBoostingRegressor.fit
+    monkeypatch.setattr(
+        HistGradientBoostingRegressor, "fit", lambda self, x, y: sizes.append(len(x)) or fit(self, x, y)
+    )
     apart, _ = cross_fitted(predictors, values, fold, predictors[:3], 0)
     assert np.isfinite(apart).all()
-    assert [model._predictors[0][0].nodes[0]["count"] for model in sizes] == [120] * 4
+    assert sizes == [120] * 4
+
+
+def test_a_predictor_that_none_of_those_drawn_knows_is_left_out(monkeypatch):
+    predictors, values, fold = drawn(900)
+    rare = np.full((900, 1), np.nan)
+    rare[[3, 4]] = [[1.0], [2.0]]
+    monkeypatch.setattr(trees, "MOST", 120)
+    apart, new = cross_fitted(np.hstack([predictors, rare]), values, fold, np.hstack([predictors, rare]), 0)
+    expected = cross_fitted(predictors, values, fold, predictors, 0)
+    np.testing.assert_array_equal(apart, expected[0])
+    np.testing.assert_array_equal(new, expected[1])
+
+
+def test_one_sample_beside_a_fold_says_its_own_value():
+    predictors, values, _ = drawn(50)
+    fold = np.zeros(50, int)
+    fold[7] = 1
+    apart, new = cross_fitted(predictors, values, fold, predictors, 0)
+    assert (apart[fold == 0] == values[7]).all()
+    assert np.isfinite(new).all()
 
 
 @pytest.mark.parametrize("n", [8, 30])

@@ -81,12 +81,13 @@ def _fill_date(scene: Scene, step: int, wanted: NDArray[np.intp], options: Local
 
 
 def _folds(scene: Scene, known: NDArray[np.intp], wanted: NDArray[np.intp], folds: int) -> NDArray[np.intp]:
-    """Blocks as wide as the gaps; narrower where the known cells lie too close for two of them."""
+    """Blocks as wide as the gaps; narrower where hardly a known cell lies outside of one of them."""
     place = [np.zeros(scene.chunk.land.shape, bool) for _ in range(2)]
     for cells, on in zip((known, wanted), place, strict=True):
         on.flat[scene.cells[cells]] = True
     fold = folds_of(scene.position[known], block_side(*place), folds)
-    return fold if len(np.unique(fold)) > 1 else folds_of(scene.position[known], SIDES[0], folds)
+    enough = len(fold) - np.bincount(fold).max() >= FEWEST
+    return fold if enough else folds_of(scene.position[known], SIDES[0], folds)
 
 
 def _models(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,22 +47,28 @@ def cross_fitted(
     # Tiles share the cores already; threads that wait for each other take them all.
     with threadpool_limits(1, user_api="openmp"):
         for number in folds:
-            out, rest = fold == number, np.flatnonzero(fold != number)
-            columns = _telling(predictors[rest])
-            trees = _fit(predictors[:, columns], values, rest, seed)
-            apart[out] = trees.predict(predictors[out][:, columns])
-            new += trees.predict(wanted[:, columns]) / len(folds)
+            out = fold == number
+            said = _fit(predictors, values, np.flatnonzero(~out), seed)
+            apart[out] = said(predictors[out])
+            new += said(wanted) / len(folds)
     return apart, new
+
+
+def _fit(predictors: Array, values: Array, rows: NDArray[np.intp], seed: int) -> Callable[[Array], Array]:
+    """What trees say that were fitted to some rows; where those tell nothing, as one alone, it is their mean."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    if len(rows) > MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST, replace=False))
+    columns = _telling(predictors[rows])
+    if not len(columns):
+        mean = float(values[rows].mean())
+        return lambda of: np.full(len(of), mean)
+    trees = HistGradientBoostingRegressor(**_OPTIONS, random_state=seed % 2**32)
+    trees.fit(predictors[np.ix_(rows, columns)], values[rows])
+    return lambda of: trees.predict(of[:, columns])
 
 
 def _telling(predictors: Array) -> NDArray[np.intp]:
     """Predictors that take at least two values."""
     return np.flatnonzero(np.fmin.reduce(predictors) < np.fmax.reduce(predictors))
-
-
-def _fit(predictors: Array, values: Array, rows: NDArray[np.intp], seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    if len(rows) > MOST:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST, replace=False))
-    return HistGradientBoostingRegressor(**_OPTIONS, random_state=seed % 2**32).fit(predictors[rows], values[rows])
