@@ -25,16 +25,11 @@ def run(setting: Setting, models: Sequence[str] = MODELS) -> dict[str, Any]:
         setting: the cube.
         models: names.
     """
-    first = tiles.chain(setting, "linear", "globe", {})
-    first.run_all(("ingest", "mask", "split", "preprocess"))
-    shared = {name: first.places[name] for name in ("cube", "land", "parts", "samples")}
-    found = {name: _filled(setting, replace(_chain(setting, name), elsewhere=shared)) for name in models}
+    first, shared = tiles.prepared(setting, "globe", {})
+    chains = {name: replace(tiles.chain(setting, name, f"globe-{name}", {}), elsewhere=shared) for name in models}
+    found = {name: _filled(setting, chain) for name, chain in chains.items()}
     shutil.rmtree(first.root)
     return {"cube": cubes.describe(setting.cube), "workers": WORKERS, "models": found}
-
-
-def _chain(setting: Setting, name: str) -> Chain:
-    return tiles.chain(setting, name, f"globe-{name}", {})
 
 
 def _filled(setting: Setting, chain: Chain) -> dict[str, Any]:

@@ -59,9 +59,7 @@ def run(
 def _models(setting: Setting, models: Sequence[str], box: Box, uri: str | None) -> dict[str, dict[str, Any]]:
     """What each model took on the same cells, and how good and how smooth it is."""
     source = {"bbox_deg": list(box), **({} if uri is None else {"uri": uri})}
-    first = chain(setting, "linear", f"tiles-{'short' if uri is None else 'long'}", source)
-    first.run_all(("ingest", "mask", "split", "preprocess"))
-    shared = {name: first.places[name] for name in ("cube", "land", "parts", "samples")}
+    first, shared = prepared(setting, f"tiles-{'short' if uri is None else 'long'}", source)
     found = {}
     for name in models:
         own = replace(chain(setting, name, f"{first.root.name}-{name}", source), elsewhere=shared)
@@ -71,6 +69,19 @@ def _models(setting: Setting, models: Sequence[str], box: Box, uri: str | None) 
         shutil.rmtree(own.root)
     shutil.rmtree(first.root)
     return found
+
+
+def prepared(setting: Setting, name: str, source: Mapping[str, Any]) -> tuple[Chain, dict[str, str]]:
+    """A chain that was run as far as its samples, and the stores that chains of several models can share.
+
+    Args:
+        setting: the cube.
+        name: of the workspace's directory, which the caller removes.
+        source: further keys of the section ``source``.
+    """
+    first = chain(setting, "linear", name, source)
+    first.run_all(("ingest", "mask", "split", "preprocess"))
+    return first, {name: first.places[name] for name in ("cube", "land", "parts", "samples")}
 
 
 def chain(setting: Setting, model: str, name: str, source: Mapping[str, Any]) -> Chain:

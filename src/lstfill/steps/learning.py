@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from lstfill.compute.engine import Engine
     from lstfill.config import Cluster, Train
     from lstfill.cube import Chunk, Window
-
-Looked = TypeVar("Looked")
+    from lstfill.model.base import Looked
 
 
 @dataclass(frozen=True)
